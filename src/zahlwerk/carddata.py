@@ -28,7 +28,7 @@ _MASK_CHARACTERS: Final = "*X\u2022x#"
 
 
 def mask_pan(digits: str) -> str:
-    """A card number as it may be shown: first six and last four digits, the rest starred; of short ones the last four."""
+    """A card number as it may be shown: first six and last four digits, the rest starred."""
     plain = re.sub(r"[^0-9]", "", digits)
     if len(plain) < DIGITS_MIN:
         return "*" * max(0, len(plain) - 4) + plain[-4:] if len(plain) > 4 else "*" * len(plain)

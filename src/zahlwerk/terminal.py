@@ -1,8 +1,8 @@
 """`Terminal`: the one port in the middle. Drivers implement it, endpoints and journal use it.
 
 Payments have two phases. The terminal authorises; then the caller's `Witness` is shown the approval and decides:
-confirm (money moves) or roll back. That is where a journal makes the approval durable, and where an endpoint asks its register.
-Only after the witness has answered does the terminal hear the decision.
+confirm (money moves) or roll back. That is where a journal makes the approval durable, and where an endpoint asks its
+register. Only after the witness has answered does the terminal hear the decision.
 """
 
 from __future__ import annotations

@@ -3,14 +3,17 @@
 What may be written down: the masked number (at most the first six and last four digits) and tokens.
 Source: PCI DSS 4.0, requirements 3.3 (no track, check code or PIN after authorisation) and 3.4 (masking).
 
-Detection leans to the safe side: a run of 12 to 19 digits, also with blanks or hyphens between them, whose first digit
-is that of a card scheme and whose check digit (ISO/IEC 7812-1, annex B) is right, counts as a card number. About one in
-twenty other long numbers looks the same and is masked too.
+A run of digits counts as a card number if its first digits and its length are those of a card scheme (`SCHEMES`) and its
+check digit is right (ISO/IEC 7812-1, annex B). The digits may stand in groups, with blanks, hyphens, dots, underscores or
+line ends between the groups, one kind throughout (so that a column of amounts or a list of dates is none), and may be of
+any script. About one in ten other numbers of such a beginning and length looks the same and is masked too: that is the
+safe side.
 """
 
 from __future__ import annotations
 
 import re
+from itertools import accumulate
 from typing import Final
 
 from zahlwerk.errors import CardDataRefused
@@ -19,26 +22,63 @@ __all__ = ["contains_card_data", "is_masked", "mask_pan", "redact", "redact_byte
 
 DIGITS_MIN: Final = 12
 DIGITS_MAX: Final = 19
+SHOWN_FIRST: Final = 6
+SHOWN_LAST: Final = 4
 
-# A separator may stand between any two digits; LIMIT: one each, so that the pattern stays linear.
-_NUMBER: Final = re.compile(r"(?<![0-9])[2-69](?:[ \-\u00a0]?[0-9]){11,18}(?![0-9])")
-_TRACK1: Final = re.compile(r"%?B[0-9 ]{8,19}\^[^^\r\n]{0,40}\^[0-9]{4,40}\??")
-_TRACK2: Final = re.compile(r";?[0-9]{8,19}[=D][0-9]{4,30}F?\??")
+SCHEMES: Final[tuple[tuple[str, int, int], ...]] = (
+    ("1", 15, 15),  # UATP, old JCB (1800)
+    ("2131", 15, 15),  # old JCB
+    *((f"2{second}", 16, 19) for second in "234567"),  # Mir 2200-2204, Mastercard 2221-2720
+    ("3", 14, 19),  # Diners, American Express, JCB
+    ("4", 13, 19),  # Visa
+    ("5", 12, 19),  # Mastercard, Maestro
+    ("6", 12, 19),  # Maestro, Discover, UnionPay, RuPay, gift cards
+    ("70", 16, 19),  # fuel cards
+    ("81", 16, 16),  # RuPay
+    ("82", 16, 16),
+    ("9", 16, 19),  # national schemes: 9 and the country's number
+)
+"""First digits, least and greatest length. Source: ISO/IEC 7812-1 (first digit: industry) and the ranges that the
+schemes publish. Left out on purpose: the beginnings of dates (20261123...), of time stamps (17...) and of telephone
+numbers (0...)."""
+
+PREFIX_MAX: Final = max(len(prefix) for prefix, _, _ in SCHEMES)
+
+# Between two groups of digits. LIMIT: two characters, which is also what keeps the patterns linear.
+# NUL is what UTF-16 puts between ASCII digits; \udca0 is a Latin-1 no-break space in bytes that are not UTF-8.
+_BLANK: Final = "[ \t\\0\u00a0\u1680\u2000-\u200d\u202f\u205f\u2060\u3000\ufeff\udca0]"
+_HYPHEN: Final = "[-\u00ad\u2010-\u2015\u2212\ufe58\ufe63\uff0d]"
+_SEPARATORS: Final = (
+    f"{_BLANK}{{1,2}}",
+    f"{_BLANK}?{_HYPHEN}{{1,2}}{_BLANK}?",
+    "\\.",
+    "_",
+    "\r?\n|\r",
+)
+_CHAINS: Final = (
+    re.compile(rf"\d{{{DIGITS_MIN},}}"),
+    *(re.compile(rf"(?<!\d)\d++(?:(?:{separator})\d++)++") for separator in _SEPARATORS),
+)
+
+_TRACK1: Final = re.compile(r"%?B[\d ]{8,19}\^[^^\r\n]{0,40}\^\d{4,40}\??")
+_TRACK2_SENTINELS: Final = re.compile(r";\d{8,19}[=D]\d{4,30}\?")
+_TRACK2_MIDDLE: Final = re.compile(r"(?<=\d{12})[=D](?=\d{4})")
+_TRACK2_REST: Final = re.compile(r"[=D]\d{4,30}F?\??")
 _MASK_CHARACTERS: Final = "*X\u2022x#"
 
 
 def mask_pan(digits: str) -> str:
     """A card number as it may be shown: first six and last four digits, the rest starred."""
-    plain = re.sub(r"[^0-9]", "", digits)
+    plain = "".join(str(int(character)) for character in digits if character.isdecimal())
     if len(plain) < DIGITS_MIN:
-        return "*" * max(0, len(plain) - 4) + plain[-4:] if len(plain) > 4 else "*" * len(plain)
-    return plain[:6] + "*" * (len(plain) - 10) + plain[-4:]
+        return "*" * max(0, len(plain) - SHOWN_LAST) + plain[-SHOWN_LAST:] if len(plain) > 4 else "*" * len(plain)
+    return plain[:SHOWN_FIRST] + "*" * (len(plain) - SHOWN_FIRST - SHOWN_LAST) + plain[-SHOWN_LAST:]
 
 
 def is_masked(text: str) -> bool:
     """True if the text is a masked card number: mask characters, and no more than ten digits."""
     digits = sum(character.isdigit() for character in text)
-    return any(character in _MASK_CHARACTERS for character in text) and digits <= 10
+    return any(character in _MASK_CHARACTERS for character in text) and digits <= SHOWN_FIRST + SHOWN_LAST
 
 
 def contains_card_data(text: str) -> bool:
@@ -47,15 +87,24 @@ def contains_card_data(text: str) -> bool:
 
 
 def redact(text: str) -> str:
-    """The text with every card number and track starred out, at the same length."""
-    text = _TRACK1.sub(_starred, text)
-    text = _TRACK2.sub(_starred_track2, text)
-    return _NUMBER.sub(_starred_number, text)
+    """The text with every card number and track starred out, at the same length; doing it twice changes nothing."""
+    once = _redacted(text, keep_ends=True)
+    if once == text or _redacted(once, keep_ends=True) == once:
+        return once
+    # The digits left of one number make another one with what stands beside them: then nothing of them stays.
+    return _redacted(text, keep_ends=False)
 
 
 def redact_bytes(data: bytes) -> bytes:
-    """The same for bytes of any encoding: each byte is taken as one character."""
-    return redact(data.decode("latin-1")).encode("latin-1")
+    """The same for bytes, be they ASCII, UTF-8, Latin-1, UTF-16 or no text at all; the length stays."""
+    text = data.decode("utf-8", "surrogateescape")
+    clean = redact(text)
+    if clean == text:
+        return data
+    return b"".join(
+        _encoded(before) if before == after else b"*" * len(_encoded(before))
+        for before, after in zip(text, clean, strict=True)
+    )
 
 
 def refuse_card_data(text: str, *, where: str) -> str:
@@ -69,36 +118,122 @@ def refuse_card_data(text: str, *, where: str) -> str:
     return text
 
 
+def _encoded(text: str) -> bytes:
+    return text.encode("utf-8", "surrogateescape")
+
+
+def _redacted(text: str, *, keep_ends: bool) -> str:
+    text = _TRACK1.sub(_starred, text)
+    text = _TRACK2_SENTINELS.sub(_starred, text)
+    text = _without_track2(text)
+    for chain in _CHAINS:
+        text = chain.sub(lambda match: _without_numbers(match[0], keep_ends=keep_ends), text)
+    return text
+
+
 def _starred(match: re.Match[str]) -> str:
     return "*" * len(match[0])
 
 
-def _starred_track2(match: re.Match[str]) -> str:
-    number = re.match(r";?([0-9]+)", match[0])
-    assert number is not None
-    return _starred(match) if len(number[1]) >= DIGITS_MIN and _check_digit_right(number[1]) else match[0]
+def _without_track2(text: str) -> str:
+    """Star out number, separator and what follows it, wherever the digits before the separator end a card number.
 
-
-def _starred_number(match: re.Match[str]) -> str:
-    text = match[0]
-    digits = re.sub(r"[^0-9]", "", text)
-    if not DIGITS_MIN <= len(digits) <= DIGITS_MAX or not _check_digit_right(digits):
+    Any of the last 12 to 19 digits may begin the number: in a dump, tag and length stand before it without a gap.
+    """
+    spans = []
+    for middle in _TRACK2_MIDDLE.finditer(text):
+        before = re.search(r"\d{12,19}\Z", text[max(0, middle.start() - DIGITS_MAX) : middle.start()])
+        rest = _TRACK2_REST.match(text, middle.start())
+        assert before is not None
+        assert rest is not None
+        length = _longest_number_at_end(before[0])
+        if length:
+            spans.append((middle.start() - length, rest.end()))
+    if not spans:
         return text
-    seen = 0
-    out = []
-    for character in text:
-        seen += character.isdigit()
-        keep = not character.isdigit() or seen <= 6 or seen > len(digits) - 4
-        out.append(character if keep else "*")
+    out, at = [], 0
+    for start, end in spans:
+        begin = max(at, start)
+        out += [text[at:begin], "*" * (end - begin)]
+        at = max(at, end)
+    return "".join(out) + text[at:]
+
+
+def _longest_number_at_end(digits: str) -> int:
+    for length in range(len(digits), DIGITS_MIN - 1, -1):
+        number = digits[-length:]
+        low, high = _lengths(number)
+        if low <= length <= high and _check_digit_right(number):
+            return length
+    return 0
+
+
+def _without_numbers(chain: str, *, keep_ends: bool) -> str:
+    """Star out each card number in groups of digits that stand together."""
+    places = [place for place, character in enumerate(chain) if character.isdecimal()]
+    count = len(places)
+    if count < DIGITS_MIN:
+        return chain
+    digits = "".join([str(int(chain[place])) for place in places])
+    begins = [0, *(k for k in range(1, count) if places[k] != places[k - 1] + 1)]
+    stars: list[int] = []
+    ends = {*begins, count}
+    free_from = 0
+    sums = _luhn_sums(digits) if len(begins) > 1 or count - _leading_zeros(digits, 0, count) <= DIGITS_MAX else ([], [])
+    for begin, group_end in zip(begins, [*begins[1:], count], strict=True):
+        start = begin + _leading_zeros(digits, begin, group_end)
+        if begin < free_from or group_end - start > DIGITS_MAX:
+            continue
+        end = _number_end(digits, start, ends, sums)
+        if end:
+            free_from = end
+            stars += range(start + SHOWN_FIRST, end - SHOWN_LAST) if keep_ends else range(begin, end)
+    if not stars:
+        return chain
+    out = list(chain)
+    for k in stars:
+        out[places[k]] = "*"
     return "".join(out)
+
+
+def _number_end(digits: str, start: int, ends: set[int], sums: tuple[list[int], list[int]]) -> int:
+    """Where the longest card number from `start` ends, at the end of a group; 0 for none."""
+    low, high = _lengths(digits[start : start + PREFIX_MAX])
+    for end in range(min(start + high, len(digits)), start + low - 1, -1):
+        running = sums[(end - 1) % 2]
+        if end in ends and (running[end] - running[start]) % 10 == 0:
+            return end
+    return 0
+
+
+def _leading_zeros(digits: str, begin: int, end: int) -> int:
+    """Numbers are also written with zeros in front, to a fixed width."""
+    at = begin
+    while at < end and digits[at] == "0":
+        at += 1
+    return at - begin if at < end else 0
+
+
+def _lengths(first_digits: str) -> tuple[int, int]:
+    """Least and greatest length of a card number that begins so; no length at all where no scheme does."""
+    for prefix, low, high in SCHEMES:
+        if first_digits.startswith(prefix):
+            return low, high
+    return DIGITS_MAX + 1, DIGITS_MAX
+
+
+_DOUBLED: Final = (0, 2, 4, 6, 8, 1, 3, 5, 7, 9)
+
+
+def _luhn_sums(digits: str) -> tuple[list[int], list[int]]:
+    """Running sums of the check, for numbers that end at an even and at an odd index: each window costs a subtraction."""
+    values = [int(digit) for digit in digits]
+    at_even = accumulate((_DOUBLED[v] if k % 2 else v for k, v in enumerate(values)), initial=0)
+    at_odd = accumulate((v if k % 2 else _DOUBLED[v] for k, v in enumerate(values)), initial=0)
+    return list(at_even), list(at_odd)
 
 
 def _check_digit_right(digits: str) -> bool:
     """Luhn. Source: ISO/IEC 7812-1, annex B."""
-    total = 0
-    for index, character in enumerate(reversed(digits)):
-        value = int(character)
-        if index % 2:
-            value = value * 2 - 9 if value > 4 else value * 2
-        total += value
-    return total % 10 == 0
+    even, odd = _luhn_sums(digits)
+    return (odd if (len(digits) - 1) % 2 else even)[-1] % 10 == 0

@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import heapq
-import random
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    import random
 
 __all__ = ["Clock", "SystemClock", "VirtualClock", "random_source"]
 
@@ -31,6 +34,10 @@ class Clock(Protocol):
         """Return once `now_s()` has reached `deadline_s`."""
         ...
 
+    def call_at(self, deadline_s: float, callback: Callable[[], None]) -> Callable[[], None]:
+        """Call `callback` once `now_s()` has reached `deadline_s`; returns the function that calls it off."""
+        ...
+
 
 class SystemClock:
     """The machine's own time."""
@@ -43,6 +50,9 @@ class SystemClock:
 
     async def sleep_until(self, deadline_s: float) -> None:
         await asyncio.sleep(max(0.0, deadline_s - time.monotonic()))
+
+    def call_at(self, deadline_s: float, callback: Callable[[], None]) -> Callable[[], None]:
+        return asyncio.get_running_loop().call_later(max(0.0, deadline_s - time.monotonic()), callback).cancel
 
 
 class VirtualClock:
@@ -74,6 +84,24 @@ class VirtualClock:
         heapq.heappush(self._sleepers, (deadline_s, self._count, future))
         await future
 
+    def call_at(self, deadline_s: float, callback: Callable[[], None]) -> Callable[[], None]:
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+        def due(done: asyncio.Future[None]) -> None:
+            if not done.cancelled():
+                callback()
+
+        future.add_done_callback(due)
+        self._count += 1
+        heapq.heappush(self._sleepers, (deadline_s, self._count, future))
+        if deadline_s <= self._now_s:
+            future.set_result(None)
+
+        def call_off() -> None:
+            future.cancel()
+
+        return call_off
+
     def next_deadline_s(self) -> float | None:
         """When the next sleeper wakes; None while nobody sleeps."""
         while self._sleepers and self._sleepers[0][2].done():
@@ -99,4 +127,6 @@ class VirtualClock:
 
 def random_source(seed: int | None = None) -> random.Random:
     """A random source: repeatable with a seed, the system's own without."""
+    import random
+
     return random.Random(seed) if seed is not None else random.SystemRandom()  # noqa: S311 - not a secret: simulations

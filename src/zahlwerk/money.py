@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from decimal import Decimal
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
@@ -16,6 +15,7 @@ from zahlwerk.errors import InvalidRequest
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from decimal import Decimal
 
 __all__ = ["AMOUNT_MINOR_MAX", "CASH_STEP_MINOR", "Currency", "Money"]
 
@@ -114,6 +114,8 @@ class Money:
 
     def to_decimal(self) -> Decimal:
         """The exact value as a decimal number of major units."""
+        from decimal import Decimal
+
         return Decimal(self.amount).scaleb(-self.currency.exponent)
 
     def format(self, locale: str = "en") -> str:

@@ -82,17 +82,23 @@ class Waits:
         return self.gateway_s(operation) + self.margin_s
 
     def chain(self, operation: Operation) -> Mapping[str, float]:
-        """All waits for one operation, from the innermost out."""
-        host_s = self.host_service_s - self.margin_s if operation in _SERVICES else min(self.host_s, self.short_s)
+        """All waits for one operation, from the innermost out; without the host where the terminal does not ask it."""
+        terminal_s = self.terminal_s(operation)
+        # The terminal needs a moment of its time for itself.
+        host = {"host": min(self._host_s(operation), terminal_s - 1)} if operation not in _WITHOUT_HOST else {}
         return MappingProxyType({
-            "host": host_s - 1 if operation is not Operation.PAYMENT else self.host_s,
-            "terminal": self.terminal_s(operation),
+            **host,
+            "terminal": terminal_s,
             "gateway": self.gateway_s(operation),
             "register": self.register_s(operation),
         })  # fmt: skip
 
+    def _host_s(self, operation: Operation) -> float:
+        return self.host_service_s if operation in _SERVICES else self.host_s
+
 
 _SERVICES: Final = frozenset({Operation.SERVICE, Operation.INITIALISATION})
+_WITHOUT_HOST: Final = frozenset({Operation.CONNECT, Operation.SHORT})
 
 DEFAULT_WAITS: Final = Waits()
 """What everything uses unless told otherwise."""

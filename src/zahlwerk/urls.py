@@ -7,21 +7,19 @@ interface's own table, so that a slip of the pen is an error and not a default.
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache
-from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Final
-from urllib.parse import parse_qsl, quote, unquote, urlencode
 
 from zahlwerk.clock import Clock, SystemClock
 from zahlwerk.errors import ConfigurationError
 from zahlwerk.timeouts import DEFAULT_WAITS, Waits
 
 if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
     from types import TracebackType
 
     from zahlwerk.terminal import Terminal
@@ -68,6 +66,8 @@ class Url:
                 f"not an address: {text[:64]!r}",
                 remedy="write an address such as kit+tcp://192.168.1.20:8307, kit+serial:///dev/ttyUSB0 or virtual:",
             )
+        from urllib.parse import unquote
+
         rest, _, query = rest.partition("?")
         authority, path = "", rest
         if rest.startswith("//"):
@@ -82,6 +82,8 @@ class Url:
         return self._text({key: "***" if key in _SECRET else value for key, value in self.params.items()})
 
     def _text(self, params: Mapping[str, str]) -> str:
+        from urllib.parse import quote, urlencode
+
         host = f"[{self.host}]" if ":" in self.host else self.host
         authority = host + (f":{self.port}" if self.port is not None else "")
         slashes = "//" if authority or self.path.startswith("/") else ""
@@ -97,6 +99,8 @@ class Url:
         """True if the host is this machine's own loopback address."""
         if self.host == "localhost":
             return True
+        import ipaddress
+
         try:
             return ipaddress.ip_address(self.host).is_loopback
         except ValueError:
@@ -212,7 +216,7 @@ def interfaces() -> Mapping[str, Interface]:
         ConfigurationError: an entry point does not load.
     """
     found: dict[str, Interface] = {}
-    for entry in entry_points(group=GROUP):
+    for entry in _entry_points():
         loaded = entry.load()
         if not isinstance(loaded, Interface):
             raise ConfigurationError(f"entry point {entry.name!r} of {GROUP} is not an Interface")
@@ -226,7 +230,7 @@ def find_interface(scheme: str) -> Interface:
     Raises:
         ConfigurationError: nobody speaks it here; names those that are.
     """
-    entries = {entry.name: entry for entry in entry_points(group=GROUP)}
+    entries = {entry.name: entry for entry in _entry_points()}
     if scheme not in entries:
         raise ConfigurationError(
             f"no interface is called {scheme!r}", remedy=f"use one of: {', '.join(sorted(entries))}"
@@ -235,6 +239,12 @@ def find_interface(scheme: str) -> Interface:
     if not isinstance(loaded, Interface):
         raise ConfigurationError(f"entry point {scheme!r} of {GROUP} is not an Interface")
     return loaded
+
+
+def _entry_points() -> Iterable[EntryPoint]:
+    from importlib.metadata import entry_points  # here, because it costs a quarter of the import of this package
+
+    return entry_points(group=GROUP)
 
 
 def connect(address: str | Url, context: Context | None = None) -> Terminal:
@@ -272,10 +282,12 @@ def _split_authority(authority: str, text: str) -> tuple[str, int | None]:
     port = int(found["port"]) if found["port"] else None
     if port is not None and port > 65535:
         raise ConfigurationError(f"a port is at most 65535, got {port}")
-    return found["six"] or unquote(found["host"] or ""), port
+    return found["six"] or found["host"] or "", port
 
 
 def _params(query: str, text: str) -> list[tuple[str, str]]:
+    from urllib.parse import parse_qsl
+
     pairs = parse_qsl(query, keep_blank_values=True)
     names = [name for name, _ in pairs]
     doubled = {name for name in names if names.count(name) > 1}

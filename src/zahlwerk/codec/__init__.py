@@ -1,1 +1,1 @@
-
+"""Pure helpers that the protocols share: what a fact cites (`source`), hex dumps (`hexdump`), check sums (`crc`)."""

@@ -1,0 +1,111 @@
+"""What a KIT receipt text proves, and receipts cut into parts and put together again. Pure.
+
+The text is free (KIT fact sheet 4.9: "text must be read; formats vary"), so the judgement is one-sided: APPROVED needs
+the authorisation code and the amount of the very payment and not one word of refusal; anything less is no proof.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from enum import Enum, unique
+from typing import Final
+
+from zahlwerk.interfaces.kit.codes import ReceiptFlags
+from zahlwerk.interfaces.kit.messages import ReceiptResponse, TransactionResponse
+
+__all__ = ["PART_CHARACTERS", "ReceiptCollector", "ReceiptPart", "ReceiptVerdict", "judge_receipt", "split_receipt"]
+
+# LIMIT: well under the 20480 bytes of a serial frame (1.4), even if every character takes four bytes.
+PART_CHARACTERS: Final = 4_000
+
+_REFUSED: Final = re.compile(
+    r"abgelehnt|ablehnung|storn|abgebrochen|abbruch|nicht\s+genehmigt|ung.ltig"
+    r"|refus|annul|interromp|rifiutat|non\s+autorizz|revoca"
+    r"|declin|denied|cancel|abort|revers|void|refund|not\s+approved|rolled?\s+back|no\s+payment",
+    re.IGNORECASE,
+)
+"""Words of refusal or undoing in the four languages of the terminals."""
+
+
+@unique
+class ReceiptVerdict(Enum):
+    """What a receipt proves about a payment."""
+
+    APPROVED = "approved"
+    NOT_APPROVED = "not approved"
+    SILENT = "nothing"
+
+
+def judge_receipt(text: str, response: TransactionResponse | None, *, amount_minor: int | None) -> ReceiptVerdict:
+    """What a receipt says about the payment with this answer and amount."""
+    if not text.strip():
+        return ReceiptVerdict.SILENT
+    if _REFUSED.search(text):
+        return ReceiptVerdict.NOT_APPROVED
+    code = response.auth_c if response is not None else None
+    digits = re.sub(r"[^0-9]", "", re.sub(r"(?<=[0-9])[.,'\u2019 ](?=[0-9])", "", text))
+    shows_amount = amount_minor is not None and str(amount_minor) in digits
+    if code and code in text and shows_amount:
+        return ReceiptVerdict.APPROVED
+    return ReceiptVerdict.SILENT
+
+
+def split_receipt(
+    text: str, kind: int, *, flags: int = 0, part_characters: int = PART_CHARACTERS
+) -> list[ReceiptResponse]:
+    """A receipt as the messages that carry it, cut at line ends where possible. Source: 2.9, 4.7."""
+    parts: list[str] = []
+    rest = text
+    while len(rest) > part_characters:
+        cut = rest.rfind("\n", 0, part_characters) + 1 or part_characters
+        parts.append(rest[:cut])
+        rest = rest[cut:]
+    parts.append(rest)
+    return [
+        ReceiptResponse(
+            receipt_type=kind,
+            receipt_flags=flags
+            | (ReceiptFlags.FIRST_PART if index == 0 else 0)
+            | (ReceiptFlags.MORE_DATA if index < len(parts) - 1 else 0),
+            receipt_text=part,
+        )
+        for index, part in enumerate(parts)
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class ReceiptPart:
+    """A complete receipt: its type, text, and flags of the last part."""
+
+    kind: int
+    text: str
+    flags: int
+
+
+# LIMIT: a receipt is some kilobytes; a terminal that never ends one is stopped here.
+RECEIPT_CHARACTERS_MAX: Final = 1_000_000
+
+
+@dataclass(slots=True)
+class ReceiptCollector:
+    """Puts parts together, one buffer for each type. Source: 4.7, P-04."""
+
+    _buffers: dict[int, list[str]] = field(default_factory=dict)
+
+    def add(self, message: ReceiptResponse) -> ReceiptPart | None:
+        """The receipt, once its last part is here."""
+        buffer = self._buffers.setdefault(message.receipt_type, [])
+        flags = message.receipt_flags or 0
+        if flags & ReceiptFlags.FIRST_PART:
+            buffer.clear()
+        if sum(map(len, buffer)) + len(message.receipt_text) <= RECEIPT_CHARACTERS_MAX:
+            buffer.append(message.receipt_text)
+        if flags & ReceiptFlags.MORE_DATA:
+            return None
+        del self._buffers[message.receipt_type]
+        return ReceiptPart(message.receipt_type, "".join(buffer), flags)
+
+    def clear(self) -> None:
+        """Forget what was begun: the link was lost."""
+        self._buffers.clear()

@@ -1,0 +1,622 @@
+"""One payment over KIT from its request to a certain end, through lost links and lost answers. Pure.
+
+`Settlement` is fed with what happens (answers, errors, a link that goes and comes, decisions, time) and says what to do
+next: send a message, ask the witness, or end with an outcome. `driver.py` carries it out; the simulation can too.
+
+The order of questions after something was lost is argued in docs/decisions/0002. In short:
+
+- Before our Confirm 1 has left, no money can move: the terminal takes an unconfirmed approval back by itself (KIT fact
+  sheet 4.6). So the payment can be ended with Confirm 0, and is FAILED once the terminal is known to hold nothing open.
+- After our Confirm 1 has left, Confirm 0 is never sent (4.9, rule 4). Confirm 1 is repeated, with the TrxSeqCnt it is
+  meant for; only its answer, or a receipt that shows the approval, makes it APPROVED. Everything else is UNKNOWN.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum, unique
+from typing import Final, TypeAlias
+
+from zahlwerk.interfaces.kit.codes import ReportType, TrmStatus, TrxResult
+from zahlwerk.interfaces.kit.messages import (
+    AbortTransactionRequest,
+    ActivationRequest,
+    ActivationResponse,
+    ConfirmationTimeExtensionRequest,
+    Message,
+    ReceiptRequest,
+    ReportRequest,
+    ReportResponse,
+    StatusRequest,
+    TransactionConfirmationRequest,
+    TransactionConfirmationResponse,
+    TransactionRequest,
+    TransactionResponse,
+)
+from zahlwerk.interfaces.kit.receipts import ReceiptVerdict, judge_receipt
+from zahlwerk.timeouts import DEFAULT_WAITS, Operation, Waits
+
+__all__ = ["Action", "AskWitness", "End", "Ending", "Facts", "Phase", "Send", "Settlement"]
+
+
+@unique
+class Ending(Enum):
+    """How a payment ended, in the words of the settlement."""
+
+    CONFIRMED = "confirmed"
+    HELD = "held"
+    RELEASED = "released"
+    NOT_APPROVED = "not approved"
+    """The terminal's own answer says so: declined, referred, aborted."""
+    REFUSED = "refused"
+    """The terminal did not start it."""
+    ROLLED_BACK = "rolled back"
+    """Approved, then taken back because our side decided so."""
+    FAILED = "failed"
+    """Something was lost, and certainly no money moved."""
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class Send:
+    """Send this now."""
+
+    message: Message
+
+
+@dataclass(frozen=True, slots=True)
+class AskWitness:
+    """Show the approval to the witness and come back with `decided`."""
+
+    response: TransactionResponse
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """It is over."""
+
+    ending: Ending
+    response: TransactionResponse | None
+    confirmation: TransactionConfirmationResponse | None
+    why: str
+
+
+Action: TypeAlias = Send | AskWitness | End
+
+
+@unique
+class Phase(Enum):
+    """What the settlement waits for."""
+
+    RUNNING = "the answer of the terminal"
+    DECIDING = "the decision of the witness"
+    CONFIRMING = "the answer to Confirm 1"
+    ROLLING_BACK = "the answer to Confirm 0"
+    LINK = "the connection to come back"
+    STATUS = "the status"
+    ONLINE = "the terminal to come back from the acquirer"
+    TAKING_BACK = "the answer to Confirm 0 for an answer we never saw"
+    HOLDS = "the list of open authorisations"
+    COUNTER = "the transaction counter"
+    RECEIPT = "the receipt"
+    OVER = "nothing"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Facts:
+    """What must survive a restart for a payment to be settled afterwards (`Evidence`, in typed form)."""
+
+    counter_before: int | None = None
+    """TrxSeqCnt just before the request left."""
+    is_hold: bool = False
+    sequence: int | None = None
+    """TrxSeqCnt of the answer, if one was seen."""
+    amount_minor: int | None = None
+    """Final amount of a confirmation that has been decided, where it is less than the approved one."""
+    confirm: bool | None = None
+    """What has been decided: True confirm, False roll back, None nothing yet. True means: Confirm 1 may have left."""
+
+    def to_evidence(self) -> Mapping[str, str]:
+        """As the text mapping that a `Witness` stores."""
+        texts = {
+            "counter_before": self.counter_before,
+            "is_hold": int(self.is_hold),
+            "sequence": self.sequence,
+            "amount_minor": self.amount_minor,
+            "confirm": None if self.confirm is None else int(self.confirm),
+        }
+        return {name: str(value) for name, value in texts.items() if value is not None}
+
+    @classmethod
+    def from_evidence(cls, evidence: Mapping[str, str]) -> Facts:
+        """Read back; what is missing or unreadable stays unknown."""
+
+        def number(name: str) -> int | None:
+            text = evidence.get(name, "")
+            return int(text) if text.isascii() and text.isdigit() else None
+
+        confirm = number("confirm")
+        return cls(
+            counter_before=number("counter_before"),
+            is_hold=bool(number("is_hold")),
+            sequence=number("sequence"),
+            amount_minor=number("amount_minor"),
+            confirm=None if confirm is None else bool(confirm),
+        )
+
+
+# LIMIT: how many times Confirm 1 or Confirm 0 is sent in all before another witness is asked.
+CONFIRM_TRIES: Final = 2
+# LIMIT: receipts that are read to find ours among what the terminal did meanwhile.
+RECEIPTS_MAX: Final = 5
+# The terminal takes an approval back after 60 s (4.10): ask for more in good time.
+EXTEND_EVERY_S: Final = 30.0
+EXTEND_SECONDS: Final = 60
+# 4.9, rule 2: "while ONLINE_PROCESSING is set wait (at most 90 s)".
+ONLINE_S: Final = 90.0
+
+
+class Settlement:
+    """One payment on its way to a certain end. Feed it, then drain `actions()`."""
+
+    def __init__(
+        self,
+        request: TransactionRequest | None,
+        facts: Facts,
+        *,
+        waits: Waits = DEFAULT_WAITS,
+        open_holds: frozenset[int] = frozenset(),
+        recover_s: float | None = None,
+    ) -> None:
+        """Start with `begin` (a new payment) or `resume` (one that was lost).
+
+        Args:
+            request: the request as sent; None where only the facts are left, after a restart.
+            facts: what is known already.
+            open_holds: counters of authorisations that are ours and open: they must not be touched (4.9, rule 5).
+            recover_s: how long to wait for a lost link before saying UNKNOWN.
+        """
+        self.phase = Phase.RUNNING
+        self.response: TransactionResponse | None = None
+        self.confirmation: TransactionConfirmationResponse | None = None
+        self._request = request
+        self._facts = facts
+        self._waits = waits
+        self._open_holds = open_holds
+        self._recover_s = waits.late_answer_s if recover_s is None else recover_s
+        self._actions: list[Action] = []
+        self._deadline_s: float | None = None
+        self._give_up_s: float | None = None
+        self._linked = True
+        self._asked = False
+        self._aborted = False
+        self._abort_sent = False
+        self._tries = 0
+        self._to_read: list[int] = []
+        self._lost = False
+        self._took_back = False
+        self._why = ""
+
+    # -- the verbs
+
+    @property
+    def facts(self) -> Facts:
+        """What would have to survive a restart now."""
+        return self._facts
+
+    @property
+    def is_over(self) -> bool:
+        """True once an `End` was given."""
+        return self.phase is Phase.OVER
+
+    @property
+    def confirm_sent(self) -> bool:
+        """True once Confirm 1 may have left: from here on nothing is rolled back any more."""
+        return self._facts.confirm is True
+
+    def actions(self) -> list[Action]:
+        """What to do now; returns and empties."""
+        actions, self._actions = self._actions, []
+        return actions
+
+    def deadline_s(self) -> float | None:
+        """When `handle_deadline` must run; None while time does not matter."""
+        return self._deadline_s
+
+    def begin(self, *, now_s: float) -> None:
+        """Send the request."""
+        assert self._request is not None
+        payment_s = self._waits.register_s(Operation.PAYMENT)
+        self._give_up_s = now_s + 2 * payment_s
+        self._wait(Phase.RUNNING, now_s, payment_s)
+        self._send(self._request)
+
+    def settle_hold(self, *, now_s: float) -> None:
+        """Capture or release a hold, as the facts say."""
+        assert self._facts.confirm is not None
+        assert self._facts.sequence is not None
+        if self._facts.confirm:
+            self._confirm(now_s)
+        else:
+            self._roll_back(now_s)
+
+    def resume(self, status: int | None, *, response: TransactionResponse | None = None, now_s: float) -> None:
+        """Take up a payment that was lost, on a session that is open. What was not decided is rolled back.
+
+        Args:
+            status: the latest TrmStatus.
+            response: the terminal's answer, if it came after the payment had been given up.
+        """
+        self._lost = True
+        self._aborted = True
+        if response is not None and not self._is_foreign(response):
+            self.response = response
+            self._facts = _but(self._facts, sequence=response.trx_seq_cnt)
+        self._give_up_s = now_s + self._waits.register_s(Operation.PAYMENT)
+        self._session_up(status, now_s)
+
+    def link_down(self, *, now_s: float) -> None:
+        """The connection ended."""
+        self._linked = False
+        if self.phase in {Phase.OVER, Phase.LINK}:
+            return
+        if self.phase is Phase.DECIDING:
+            self._deadline_s = None  # the witness is still being asked; its decision waits for the link
+            return
+        self._lost = True
+        self._wait(Phase.LINK, now_s, self._recover_s)
+
+    def session_up(self, status: int | None, *, now_s: float) -> None:
+        """The connection is back, introduced, and the terminal told its status."""
+        self._linked = True
+        if self.phase is Phase.DECIDING:
+            self._extend_later(now_s)
+        elif self.phase is Phase.LINK:
+            self._session_up(status, now_s)
+
+    def decided(self, *, confirm: bool, amount_minor: int | None, now_s: float) -> None:
+        """The witness has decided about the approval it was shown."""
+        if self.phase is not Phase.DECIDING:
+            return
+        self._facts = _but(self._facts, confirm=confirm, amount_minor=amount_minor)
+        if self._facts.is_hold and confirm:
+            self._end(Ending.HELD)
+        elif not self._linked:
+            self._wait(Phase.LINK, now_s, self._recover_s)
+        elif confirm:
+            self._confirm(now_s)
+        else:
+            self._roll_back(now_s)
+
+    def abort(self, *, silent: bool, now_s: float) -> None:
+        """The caller wants it stopped. What the terminal answers still counts; an approval will be rolled back."""
+        if self.phase is Phase.OVER or self.confirm_sent:
+            return
+        self._aborted = True
+        if self.phase is Phase.RUNNING and self._linked:
+            self._send_abort(silent=silent)
+            self._deadline_s = now_s + self._waits.late_answer_s
+
+    def witness_failed(self, *, now_s: float) -> None:
+        """The witness raised: the approval is not durable, so it is rolled back."""
+        self.decided(confirm=False, amount_minor=None, now_s=now_s)
+
+    # -- what comes from the terminal
+
+    def received(self, message: Message, *, now_s: float) -> None:
+        """A message that may concern this payment."""
+        match message:
+            case TransactionResponse():
+                self._answered(message, now_s)
+            case TransactionConfirmationResponse():
+                self._confirmed(message)
+            case ActivationResponse() if self.phase is Phase.COUNTER:
+                self._counted(message.trx_seq_cnt, now_s)
+            case ReportResponse() if self.phase is Phase.HOLDS:
+                self._listed(message, now_s)
+            case _:
+                pass
+
+    def status(self, status: int, *, now_s: float) -> None:
+        """A StatusResponse; `status` is its TrmStatus."""
+        if self.phase is Phase.STATUS or (self.phase is Phase.ONLINE and not status & TrmStatus.ONLINE_PROCESSING):
+            self._judge_status(status, now_s)
+
+    def receipt(self, text: str | None, *, now_s: float) -> None:
+        """The whole receipt that was asked for; None: the terminal has none."""
+        if self.phase is not Phase.RECEIPT:
+            return
+        verdict = judge_receipt(text or "", self.response, amount_minor=self._amount_minor())
+        if self.confirm_sent:
+            self._judge_confirmed(verdict)
+        elif verdict is ReceiptVerdict.NOT_APPROVED or (verdict is ReceiptVerdict.SILENT and not text):
+            self._read_next(now_s)
+        else:
+            self._end(Ending.UNKNOWN, "a receipt that may be ours shows an approval that we never confirmed")
+
+    def error(self, *, refused: bool, now_s: float) -> None:
+        """An ErrorNotification that belongs to no other request.
+
+        Args:
+            refused: the terminal's words leave no doubt that the request it answers did not start.
+        """
+        match self.phase:
+            case Phase.RUNNING if refused and not self._took_back:
+                self._end(Ending.REFUSED)
+            case Phase.RUNNING:
+                self._ask_status(now_s)
+            case Phase.CONFIRMING | Phase.ROLLING_BACK if refused and self._is_first_try_for_a_hold():
+                self._end(Ending.REFUSED)
+            case Phase.CONFIRMING | Phase.ROLLING_BACK:
+                self._confirmation_refused(now_s)
+            case Phase.TAKING_BACK:
+                self._nothing_to_take_back(now_s)
+            case Phase.HOLDS:
+                self._ask_counter(now_s)
+            case Phase.COUNTER:
+                self._end_unproved("the terminal does not tell its counter")
+            case Phase.RECEIPT:
+                self.receipt(None, now_s=now_s)
+            case _:
+                pass
+
+    def handle_deadline(self, *, now_s: float) -> None:
+        """The deadline has passed."""
+        if self._deadline_s is None or now_s < self._deadline_s:
+            return
+        match self.phase:
+            case Phase.RUNNING:
+                self._answer_late(now_s)
+            case Phase.DECIDING:
+                self._send(ConfirmationTimeExtensionRequest(seconds=EXTEND_SECONDS))
+                self._extend_later(now_s)
+            case Phase.CONFIRMING | Phase.ROLLING_BACK:
+                self._confirmation_refused(now_s)
+            case Phase.LINK:
+                self._end_unproved("the connection did not come back")
+            case Phase.ONLINE:
+                self._end_unproved("the terminal is still busy with the acquirer")
+            case Phase.RECEIPT:
+                self._end_unproved("the terminal does not hand over the receipt")
+            case _:
+                self._end_unproved(f"waited in vain for {self.phase.value}")
+
+    # -- the ordinary way
+
+    def _answered(self, response: TransactionResponse, now_s: float) -> None:
+        if self.response is not None and response.trx_seq_cnt == self.response.trx_seq_cnt:
+            return  # the same answer again, after a reconnect
+        if self.phase in {Phase.OVER, Phase.DECIDING} or self._is_foreign(response):
+            return
+        if self._facts.confirm is not None and self._facts.sequence not in {None, response.trx_seq_cnt}:
+            return
+        self.response = response
+        self._facts = _but(self._facts, sequence=response.trx_seq_cnt)
+        if self.phase is Phase.TAKING_BACK and response.trx_result == TrxResult.APPROVED:
+            # Our Confirm 0 is on its way and will meet this very approval.
+            self._facts = _but(self._facts, confirm=False)
+            self.phase = Phase.ROLLING_BACK
+            return
+        if response.trx_result != TrxResult.APPROVED:
+            self._end(Ending.NOT_APPROVED)
+        elif self._facts.confirm is True:
+            self._confirm(now_s)
+        elif self._aborted or self._facts.confirm is False:
+            self._roll_back(now_s)
+        elif not self._asked:
+            self._asked = True
+            self.phase = Phase.DECIDING
+            self._extend_later(now_s)
+            self._actions.append(AskWitness(response))
+
+    def _is_foreign(self, response: TransactionResponse) -> bool:
+        """An answer to some earlier request: the counter has not moved since before ours (4.9, rule 1)."""
+        before = self._facts.counter_before
+        seen = response.trx_seq_cnt
+        # LIMIT: eight digits (2.2); close to the end the counter may have started anew.
+        return before is not None and before > 0 and seen is not None and (seen == before or seen < before < 99_000_000)
+
+    def _extend_later(self, now_s: float) -> None:
+        self._deadline_s = now_s + EXTEND_EVERY_S if self._linked and not self._facts.is_hold else None
+
+    def _confirm(self, now_s: float) -> None:
+        self._tries += 1
+        self._facts = _but(self._facts, confirm=True)
+        self._wait(Phase.CONFIRMING, now_s, self._waits.register_s(Operation.CONFIRMATION))
+        self._send(
+            TransactionConfirmationRequest(
+                confirm=1, trx_amt=self._facts.amount_minor, trx_seq_cnt=self._facts.sequence or None
+            )
+        )
+
+    def _roll_back(self, now_s: float) -> None:
+        if self._facts.confirm is True:  # 4.9, rule 4: never again
+            raise AssertionError("a rollback after Confirm 1")
+        self._tries += 1
+        self._facts = _but(self._facts, confirm=False)
+        self._wait(Phase.ROLLING_BACK, now_s, self._waits.register_s(Operation.CONFIRMATION))
+        self._send(TransactionConfirmationRequest(confirm=0, trx_seq_cnt=self._facts.sequence or None))
+
+    def _confirmed(self, message: TransactionConfirmationResponse) -> None:
+        match self.phase:
+            case Phase.CONFIRMING:
+                self.confirmation = message
+                self._end(Ending.CONFIRMED)
+            case Phase.ROLLING_BACK:
+                self.confirmation = message
+                self._end(Ending.RELEASED if self._facts.is_hold else Ending.ROLLED_BACK)
+            case Phase.TAKING_BACK:
+                self.confirmation = message
+                self._end(Ending.FAILED, "the connection was lost before the answer; an approval was rolled back")
+            case _:
+                pass
+
+    def _answer_late(self, now_s: float) -> None:
+        if not self._abort_sent and self._linked:
+            self._send_abort(silent=False)
+            self._deadline_s = now_s + self._waits.late_answer_s
+            return
+        self._why = "the terminal never answered"
+        self._lost = True
+        self._ask_status(now_s)
+
+    def _send_abort(self, *, silent: bool) -> None:
+        # After a time-out of ours as after a caller's abort: an approval that still comes must not be confirmed (4.6).
+        self._aborted = True
+        self._abort_sent = True
+        self._send(AbortTransactionRequest(trx_abort_flags=1 if silent else None))
+
+    # -- finding out
+
+    def _session_up(self, status: int | None, now_s: float) -> None:
+        if self._give_up_s is None:
+            self._give_up_s = now_s + self._waits.register_s(Operation.PAYMENT)
+        if self._facts.confirm is True:
+            self._confirm(now_s)
+        elif self._facts.confirm is False:
+            self._roll_back(now_s)
+        elif self.response is not None and self.response.trx_result != TrxResult.APPROVED:
+            self._end(Ending.NOT_APPROVED)
+        elif self.response is not None:
+            self._roll_back(now_s)
+        elif status is None:
+            self._ask_status(now_s)
+        else:
+            self._judge_status(status, now_s)
+
+    def _ask_status(self, now_s: float) -> None:
+        self._wait(Phase.STATUS, now_s, self._waits.register_s(Operation.SHORT))
+        self._send(StatusRequest())
+
+    def _judge_status(self, status: int, now_s: float) -> None:
+        if status & TrmStatus.ONLINE_PROCESSING:
+            self._wait(Phase.ONLINE, now_s, ONLINE_S)
+        elif status & TrmStatus.BUSY and self._took_back:
+            self._keep_waiting(now_s)
+        elif status & TrmStatus.BUSY and self._may_take_back():
+            self._took_back = True
+            self._wait(Phase.TAKING_BACK, now_s, self._waits.register_s(Operation.CONFIRMATION))
+            self._send(TransactionConfirmationRequest(confirm=0, trx_seq_cnt=self._facts.sequence))
+        elif status & TrmStatus.BUSY:
+            self._keep_waiting(now_s)
+        elif self._facts.is_hold:
+            self._wait(Phase.HOLDS, now_s, self._waits.register_s(Operation.SHORT))
+            self._send(ReportRequest(report_type=ReportType.OPEN_PETROL_AUTHORIZATIONS))
+        elif status & TrmStatus.SHIFT_OPEN:
+            self._ask_counter(now_s)
+        else:
+            self._end_unproved("the shift is closed, so the terminal does not tell its counter")
+
+    def _may_take_back(self) -> bool:
+        """Only for an answer that was lost (P-25), and never where it could hit another customer's hold (rule 5)."""
+        if not self._lost:
+            return False
+        return self._facts.sequence is not None or not (self._open_holds or self._facts.is_hold)
+
+    def _keep_waiting(self, now_s: float) -> None:
+        """Busy, and not with an approval of ours: the card holder is still at it, so the answer will come."""
+        if self._give_up_s is not None and now_s >= self._give_up_s:
+            self._end_unproved("the terminal stays busy")
+            return
+        self._wait(Phase.RUNNING, now_s, self._waits.register_s(Operation.PAYMENT))
+
+    def _nothing_to_take_back(self, now_s: float) -> None:
+        self._ask_status(now_s)
+
+    def _listed(self, report: ReportResponse, now_s: float) -> None:
+        before = self._facts.counter_before
+        entries = [entry.trx_seq_cnt for entry in report.trx_list_report or ()]
+        ours = [
+            sequence
+            for sequence in entries
+            if sequence is not None and sequence not in self._open_holds and (before is None or sequence > before)
+        ]
+        if len(ours) == 1 and before is not None:
+            self._facts = _but(self._facts, sequence=ours[0])
+            self._why = "the connection was lost before the answer; the authorisation was released"
+            self._roll_back(now_s)
+        elif ours:
+            self._end_unproved("several authorisations are open that may be ours")
+        else:
+            self._ask_counter(now_s)
+
+    def _ask_counter(self, now_s: float) -> None:
+        self._wait(Phase.COUNTER, now_s, self._waits.register_s(Operation.SHIFT))
+        self._send(ActivationRequest())
+
+    def _counted(self, counter: int | None, now_s: float) -> None:
+        before = self._facts.counter_before
+        if before is None or counter is None or counter < before:
+            self._end_unproved("the terminal's counter cannot be compared")
+        elif counter == before:
+            self._end(Ending.FAILED, "the request never reached the terminal: its counter has not moved")
+        elif counter - before > RECEIPTS_MAX:
+            self._end_unproved("the terminal has done too much meanwhile")
+        else:
+            self._to_read = list(range(before + 1, counter + 1))
+            self._read_next(now_s)
+
+    def _read_next(self, now_s: float) -> None:
+        if not self._to_read:
+            self._end(Ending.FAILED, "the terminal holds nothing open, and none of its receipts shows an approval")
+            return
+        self._read(self._to_read.pop(0), now_s)
+
+    def _read(self, sequence: int, now_s: float) -> None:
+        self._wait(Phase.RECEIPT, now_s, self._waits.register_s(Operation.SHORT))
+        self._send(ReceiptRequest(receipt_type=1, receipt_id_numeric=sequence))
+
+    def _confirmation_refused(self, now_s: float) -> None:
+        """No answer, or an error, to Confirm: try once more, then ask the receipt (4.9, rule 4; P-24)."""
+        if self._tries < CONFIRM_TRIES:
+            if self._facts.confirm:
+                self._confirm(now_s)
+            else:
+                self._roll_back(now_s)
+        elif self._facts.sequence is None:
+            self._end_unproved("the terminal does not answer to the confirmation")
+        else:
+            self._to_read = []
+            self._read(self._facts.sequence, now_s)
+
+    def _is_first_try_for_a_hold(self) -> bool:
+        """Nothing was lost and nothing repeated, so a plain refusal is the answer to this very request."""
+        return self._facts.is_hold and self._tries == 1 and not self._lost
+
+    def _judge_confirmed(self, verdict: ReceiptVerdict) -> None:
+        if verdict is ReceiptVerdict.APPROVED:
+            self._end(Ending.CONFIRMED, "the terminal's receipt shows it")
+        elif verdict is ReceiptVerdict.NOT_APPROVED:
+            self._end(Ending.FAILED, "the terminal's receipt shows that it was taken back")
+        else:
+            self._end(Ending.UNKNOWN, "the terminal neither confirms nor has a receipt")
+
+    # -- small things
+
+    def _amount_minor(self) -> int | None:
+        if self._facts.amount_minor is not None:
+            return self._facts.amount_minor
+        if self.response is not None and self.response.amt_auth is not None:
+            return self.response.amt_auth
+        return self._request.amt_auth if self._request is not None else None
+
+    def _send(self, message: Message) -> None:
+        self._actions.append(Send(message))
+
+    def _wait(self, phase: Phase, now_s: float, wait_s: float) -> None:
+        self.phase = phase
+        self._deadline_s = now_s + wait_s
+
+    def _end_unproved(self, why: str) -> None:
+        self._end(Ending.UNKNOWN, why)
+
+    def _end(self, ending: Ending, why: str = "") -> None:
+        self.phase = Phase.OVER
+        self._deadline_s = None
+        self._actions.append(End(ending, self.response, self.confirmation, why or self._why))
+
+
+def _but(facts: Facts, **changes: int | bool | None) -> Facts:
+    values = {name: getattr(facts, name) for name in Facts.__dataclass_fields__} | changes
+    return Facts(**values)

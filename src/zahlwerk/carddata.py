@@ -3,11 +3,11 @@
 What may be written down: the masked number (at most the first six and last four digits) and tokens.
 Source: PCI DSS 4.0, requirements 3.3 (no track, check code or PIN after authorisation) and 3.4 (masking).
 
-A run of digits counts as a card number if its first digits and its length are those of a card scheme (`SCHEMES`) and its
-check digit is right (ISO/IEC 7812-1, annex B). The digits may stand in groups, with blanks, hyphens, dots, underscores or
-line ends between the groups, one kind throughout (so that a column of amounts or a list of dates is none), and may be of
-any script. About one in ten other numbers of such a beginning and length looks the same and is masked too: that is the
-safe side.
+A run of digits counts as a card number if its first digits and its length are those of a card scheme (`SCHEMES`) and
+its check digit is right (ISO/IEC 7812-1, annex B). The digits may stand in groups, with blanks, hyphens, dots,
+underscores or line ends between the groups, one kind throughout (so that a column of amounts or a list of dates is
+none), and may be of any script. About one in ten other numbers of such a beginning and length looks the same and is
+masked too: that is the safe side.
 """
 
 from __future__ import annotations
@@ -226,7 +226,7 @@ _DOUBLED: Final = (0, 2, 4, 6, 8, 1, 3, 5, 7, 9)
 
 
 def _luhn_sums(digits: str) -> tuple[list[int], list[int]]:
-    """Running sums of the check, for numbers that end at an even and at an odd index: each window costs a subtraction."""
+    """Running sums of the check, for numbers that end at an even and at an odd index: a window costs a subtraction."""
     values = [int(digit) for digit in digits]
     at_even = accumulate((_DOUBLED[v] if k % 2 else v for k, v in enumerate(values)), initial=0)
     at_odd = accumulate((v if k % 2 else _DOUBLED[v] for k, v in enumerate(values)), initial=0)

@@ -7,7 +7,8 @@
     │   ├── LocalProtocolError     we were about to break the protocol
     │   ├── NotSupported           this terminal or interface lacks the operation
     │   ├── InvalidRequest         an amount, currency or field that cannot be sent
-    │   └── ConfigurationError     a URL, file or option is wrong or missing
+    │   ├── ConfigurationError     a URL, file or option is wrong or missing
+    │   └── CardDataRefused        a card number was about to be written down
     ├── RemoteError                the peer is at fault
     │   ├── RemoteProtocolError    bytes that break the protocol, with their position
     │   └── TerminalRefused        the terminal answered with an error of its own
@@ -16,8 +17,7 @@
     │   ├── LinkLost               the connection ended while something was open
     │   └── PeerSilent             connected, but no answer in time
     ├── TerminalBusy               somebody else holds the terminal
-    ├── PaymentNotFound            the terminal has no record; that is not "not paid"
-    └── CardDataRefused            a card number was about to be written down
+    └── PaymentNotFound            the terminal has no record; that is not "not paid"
 
 A decline is an outcome of a payment (`zahlwerk.payment.Outcome`), never an error.
 """

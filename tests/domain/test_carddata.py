@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import random
-import re
 from typing import Final
 
 import pytest
@@ -53,7 +52,30 @@ class TestPlantedNumbers:
 
         assert redact(number) == number[:6] + "*" * (len(number) - 10) + number[-4:]
 
-    @given(numbers(), st.sampled_from([" ", "  ", "\t", "\u00a0", "\u2009", "\u200b", "-", "--", " - ", "\u2011", "\u2013", ".", "_", "\n", "\r\n", "\0"]), st.integers(1, 6))
+    @given(
+        numbers(),
+        st.sampled_from(
+            [
+                " ",
+                "  ",
+                "\t",
+                "\u00a0",
+                "\u2009",
+                "\u200b",
+                "-",
+                "--",
+                " - ",
+                "\u2011",
+                "\u2013",
+                ".",
+                "_",
+                "\n",
+                "\r\n",
+                "\0",
+            ]
+        ),
+        st.integers(1, 6),
+    )
     def test_a_grouped_number_is_found(self, number: str, separator: str, size: int) -> None:
         """Groups of any size, blanks of any kind, also doubled, hyphens, dots, line ends."""
         text = separator.join(number[k : k + size] for k in range(0, len(number), size))
@@ -63,7 +85,9 @@ class TestPlantedNumbers:
         assert len(found) == len(text)
         assert sum(character.isdigit() for character in found) <= 10
 
-    @pytest.mark.parametrize("groups", [(4, 4, 4, 4), (4, 6, 5), (4, 6, 4), (4, 4, 4, 4, 3), (6, 10), (8, 8), (4, 4, 4, 7)])
+    @pytest.mark.parametrize(
+        "groups", [(4, 4, 4, 4), (4, 6, 5), (4, 6, 4), (4, 4, 4, 4, 3), (6, 10), (8, 8), (4, 4, 4, 7)]
+    )
     def test_the_groups_printed_on_cards_are_found(self, groups: tuple[int, ...]) -> None:
         """As on Visa, American Express, Diners and long Maestro cards."""
         number = _made({15: "37", 14: "36"}.get(sum(groups), "4"), sum(groups))
@@ -74,7 +98,11 @@ class TestPlantedNumbers:
 
         assert contains_card_data(" ".join(parts))
 
-    @given(st.text(alphabet="abcXYZ \u00e4\u4e2d:,;()[]{}\"'/", max_size=30), numbers(), st.text(alphabet="abcXYZ \u00e4\u4e2d:,;()[]{}\"'/", max_size=30))
+    @given(
+        st.text(alphabet="abcXYZ \u00e4\u4e2d:,;()[]{}\"'/", max_size=30),
+        numbers(),
+        st.text(alphabet="abcXYZ \u00e4\u4e2d:,;()[]{}\"'/", max_size=30),
+    )
     def test_a_number_within_other_text_is_found(self, before: str, number: str, after: str) -> None:
         """Nothing but the number changes."""
 
@@ -82,7 +110,20 @@ class TestPlantedNumbers:
 
     @pytest.mark.parametrize("number", PUBLISHED)
     @pytest.mark.parametrize(
-        "form", ["{} 12/28", "{} 1228 123", "12.50 {}", "{} {}", "PAN={}&exp=1228", "x{}x", "<pan>{}</pan>", "00000{}", "#1: {}, #2", "0x{}F", "1 {} 1"]
+        "form",
+        [
+            "{} 12/28",
+            "{} 1228 123",
+            "12.50 {}",
+            "{} {}",
+            "PAN={}&exp=1228",
+            "x{}x",
+            "<pan>{}</pan>",
+            "00000{}",
+            "#1: {}, #2",
+            "0x{}F",
+            "1 {} 1",
+        ],
     )
     def test_a_number_beside_other_digits_is_found(self, number: str, form: str) -> None:
         """Expiry date, check code, amounts and zeros do not hide it."""
@@ -108,7 +149,10 @@ class TestPlantedNumbers:
         assert redact(text).count("*") == 6
         assert redact_bytes(text.encode()).count(b"*") == 6 * len(chr(zero).encode())
 
-    @given(st.lists(st.one_of(numbers(), st.text("0123456789 -.=D^B;?*\n", max_size=24)), max_size=8), st.sampled_from(["", " ", "-", "\n"]))
+    @given(
+        st.lists(st.one_of(numbers(), st.text("0123456789 -.=D^B;?*\n", max_size=24)), max_size=8),
+        st.sampled_from(["", " ", "-", "\n"]),
+    )
     def test_redacting_keeps_the_length_and_twice_is_once(self, parts: list[str], separator: str) -> None:
         """Also where numbers, tracks and rubbish touch."""
         text = separator.join(parts)
@@ -177,7 +221,10 @@ class TestHarmlessText:
         assert redact(text) == text
         assert refuse_card_data(text, where="text") == text
 
-    @pytest.mark.parametrize("number", ["4006381333930", "5901234123456", "7612345678900", "9780201379623", "4111111111111112", "5555555555554445"])
+    @pytest.mark.parametrize(
+        "number",
+        ["4006381333930", "5901234123456", "7612345678900", "9780201379623", "4111111111111112", "5555555555554445"],
+    )
     def test_a_wrong_check_digit_is_no_card(self, number: str) -> None:
         """EANs and slips of the pen whose Luhn fails."""
 

@@ -38,7 +38,9 @@ def test_decimals_are_those_of_cldr_where_cldr_follows_iso() -> None:
     """The known differences are listed, each with what ISO 4217 says."""
     fractions = get_global("currency_fractions")
     default = fractions["DEFAULT"][0]
-    different = {code: ours.exponent for code, ours in CURRENCIES.items() if ours.exponent != fractions.get(code, (default,))[0]}
+    different = {
+        code: ours.exponent for code, ours in CURRENCIES.items() if ours.exponent != fractions.get(code, (default,))[0]
+    }
 
     assert different == {**UNUSED_DECIMALS, **dict.fromkeys(NO_MINOR_UNIT, 0)}
 
@@ -48,7 +50,13 @@ def test_a_currency_is_found_by_letters_and_number(code: str) -> None:
     """And by itself; it reads as its letters."""
     currency = CURRENCIES[code]
 
-    assert Currency.of(code) is Currency.of(code.lower()) is Currency.of(currency.number) is Currency.of(currency) is currency
+    assert (
+        Currency.of(code)
+        is Currency.of(code.lower())
+        is Currency.of(currency.number)
+        is Currency.of(currency)
+        is currency
+    )
     assert str(currency) == code
 
 

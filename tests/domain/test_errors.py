@@ -65,8 +65,14 @@ TABLE = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("error", "text", "money_moved", "remedy"), TABLE, ids=lambda value: type(value).__name__ if isinstance(value, Exception) else "")
-def test_an_error_says_what_happened_to_the_money_and_what_to_do(error: TerminalError, text: str, money_moved: MoneyMoved, remedy: str) -> None:
+@pytest.mark.parametrize(
+    ("error", "text", "money_moved", "remedy"),
+    TABLE,
+    ids=lambda value: type(value).__name__ if isinstance(value, Exception) else "",
+)
+def test_an_error_says_what_happened_to_the_money_and_what_to_do(
+    error: TerminalError, text: str, money_moved: MoneyMoved, remedy: str
+) -> None:
     """The exact words of every public error."""
 
     assert (str(error), error.money_moved, error.remedy) == (text, money_moved, remedy)

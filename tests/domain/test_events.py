@@ -4,7 +4,16 @@ from __future__ import annotations
 
 import asyncio
 
-from zahlwerk.events import BACKLOG_MAX, EventHub, EventsLost, EventStream, Notice, Printer, TerminalEvent, TerminalStatus
+from zahlwerk.events import (
+    BACKLOG_MAX,
+    EventHub,
+    EventsLost,
+    EventStream,
+    Notice,
+    Printer,
+    TerminalEvent,
+    TerminalStatus,
+)
 
 
 async def _all(stream: EventStream) -> list[TerminalEvent]:

@@ -128,7 +128,9 @@ class TestReadingAmounts:
         assert caught.value.remedy
         assert caught.value.money_moved is MoneyMoved.NO
 
-    @pytest.mark.parametrize("text", ["9" * 10_000, "1 " * 5_000 + "CHF", " " * 10_000, "CHF" * 3_334, "'" * 10_000, "1'" * 31])
+    @pytest.mark.parametrize(
+        "text", ["9" * 10_000, "1 " * 5_000 + "CHF", " " * 10_000, "CHF" * 3_334, "'" * 10_000, "1'" * 31]
+    )
     def test_long_text_is_refused_with_a_short_message(self, text: str) -> None:
         """Ten thousand characters neither hang nor come back in the message."""
 
@@ -168,7 +170,14 @@ class TestReadingAmounts:
 class TestWritingAmounts:
     @pytest.mark.parametrize(
         ("minor", "code", "text"),
-        [(1250, "CHF", "12.50"), (-5, "CHF", "-0.05"), (0, "CHF", "0.00"), (1000, "JPY", "1000"), (5, "KWD", "0.005"), (-1, "CLF", "-0.0001")],
+        [
+            (1250, "CHF", "12.50"),
+            (-5, "CHF", "-0.05"),
+            (0, "CHF", "0.00"),
+            (1000, "JPY", "1000"),
+            (5, "KWD", "0.005"),
+            (-1, "CLF", "-0.0001"),
+        ],
     )
     def test_the_decimal_text_has_the_decimals_of_the_currency(self, minor: int, code: str, text: str) -> None:
         """Zero, two, three and four decimals."""
@@ -199,7 +208,11 @@ class TestWritingAmounts:
 
         assert Money.of(minor, code).format(locale) == text
 
-    @given(st.integers(0, 99_999_999), st.sampled_from(["CHF", "EUR", "USD"]), st.sampled_from(["de_CH", "fr_CH", "it_CH", "de_DE", "en"]))
+    @given(
+        st.integers(0, 99_999_999),
+        st.sampled_from(["CHF", "EUR", "USD"]),
+        st.sampled_from(["de_CH", "fr_CH", "it_CH", "de_DE", "en"]),
+    )
     def test_no_digit_is_lost_in_any_language(self, minor: int, code: str, locale: str) -> None:
         """The digits of the formatted amount are those of the amount."""
         shown = Money.of(minor, code).format(locale)
@@ -252,7 +265,22 @@ class TestCalculating:
 class TestRoundingToCoins:
     @pytest.mark.parametrize(
         ("minor", "rounded"),
-        [(0, 0), (1, 0), (2, 0), (3, 5), (4, 5), (5, 5), (7, 5), (8, 10), (1252, 1250), (1253, 1255), (-2, 0), (-3, -5), (-7, -5), (-8, -10)],
+        [
+            (0, 0),
+            (1, 0),
+            (2, 0),
+            (3, 5),
+            (4, 5),
+            (5, 5),
+            (7, 5),
+            (8, 10),
+            (1252, 1250),
+            (1253, 1255),
+            (-2, 0),
+            (-3, -5),
+            (-7, -5),
+            (-8, -10),
+        ],
     )
     def test_francs_are_rounded_to_five_centimes(self, minor: int, rounded: int) -> None:
         """CHF has no smaller coin; the sign changes nothing."""
@@ -260,7 +288,8 @@ class TestRoundingToCoins:
         assert Money.of(minor, "CHF").round_cash() == Money.of(rounded, "CHF")
 
     @pytest.mark.parametrize(
-        ("minor", "step", "rounded"), [(5, 10, 10), (4, 10, 0), (-5, 10, -10), (15, 10, 20), (50, 100, 100), (49, 100, 0), (250, 500, 500)]
+        ("minor", "step", "rounded"),
+        [(5, 10, 10), (4, 10, 0), (-5, 10, -10), (15, 10, 20), (50, 100, 100), (49, 100, 0), (250, 500, 500)],
     )
     def test_a_half_goes_up(self, minor: int, step: int, rounded: int) -> None:
         """Away from zero, on both sides."""

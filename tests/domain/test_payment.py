@@ -70,7 +70,10 @@ class TestRequests:
             ({"cashback": Money.of(1, "CHF")}, "cashback goes with a purchase with cashback only"),
             ({"kind": PaymentKind.PURCHASE_WITH_CASHBACK}, "a purchase with cashback needs the cashback amount"),
             ({"kind": PaymentKind.PHONE_AUTHORISED}, "a phone authorised payment needs the code got by telephone"),
-            ({"kind": PaymentKind.RESERVATION_CAPTURE}, "a reservation capture needs the transaction reference of the reservation"),
+            (
+                {"kind": PaymentKind.RESERVATION_CAPTURE},
+                "a reservation capture needs the transaction reference of the reservation",
+            ),
             ({"reference": ""}, "a reference has 1 to 48 characters, got 0"),
             ({"reference": " "}, "a reference has 1 to 48 characters, got 1"),
             ({"reference": "x" * (REFERENCE_MAX + 1)}, "a reference has 1 to 48 characters, got 49"),
@@ -124,7 +127,13 @@ class TestRequests:
 class TestPayments:
     def _payment(self, **fields: Any) -> Payment:
         return Payment(
-            **{"reference": "r", "kind": PaymentKind.PURCHASE, "outcome": Outcome.APPROVED, "state": PaymentState.CONFIRMED, **fields}
+            **{
+                "reference": "r",
+                "kind": PaymentKind.PURCHASE,
+                "outcome": Outcome.APPROVED,
+                "state": PaymentState.CONFIRMED,
+                **fields,
+            }
         )
 
     @pytest.mark.parametrize("state", list(PaymentState))

@@ -62,7 +62,9 @@ class Bare(Terminal):
         decision = await witness.approved(payment)
         if not decision.confirm:
             return payment.but(outcome=Outcome.ABORTED, state=PaymentState.ROLLED_BACK, approved=None)
-        return payment.but(state=PaymentState.HELD if request.kind is PaymentKind.AUTHORISATION else PaymentState.CONFIRMED)
+        return payment.but(
+            state=PaymentState.HELD if request.kind is PaymentKind.AUTHORISATION else PaymentState.CONFIRMED
+        )
 
 
 class Holding(Bare):
@@ -85,7 +87,9 @@ class Holding(Bare):
         if self.settle_fails:
             raise TerminalRefused("no such hold")
         state = PaymentState.RELEASED if amount is None else PaymentState.CAPTURED
-        return Payment(reference="other", kind=PaymentKind.AUTHORISATION, outcome=Outcome.APPROVED, state=state, approved=amount)
+        return Payment(
+            reference="other", kind=PaymentKind.AUTHORISATION, outcome=Outcome.APPROVED, state=state, approved=amount
+        )
 
 
 LACKING: Final[list[tuple[str, Callable[[Terminal], Awaitable[object]]]]] = [
@@ -112,7 +116,9 @@ LACKING: Final[list[tuple[str, Callable[[Terminal], Awaitable[object]]]]] = [
 
 class TestWhatIsLacking:
     @pytest.mark.parametrize(("operation", "call"), LACKING, ids=[name for name, _ in LACKING])
-    async def test_a_lacking_operation_is_named(self, operation: str, call: Callable[[Terminal], Awaitable[object]]) -> None:
+    async def test_a_lacking_operation_is_named(
+        self, operation: str, call: Callable[[Terminal], Awaitable[object]]
+    ) -> None:
         """Operation and implementation, and nothing was sent."""
 
         with pytest.raises(NotSupported) as caught:
@@ -123,7 +129,11 @@ class TestWhatIsLacking:
 
     def test_every_operation_that_can_be_lacking_is_tested(self) -> None:
         """A new one needs a row."""
-        source = {name for name, value in vars(Terminal).items() if "NotSupported" in getattr(getattr(value, "__code__", None), "co_names", ())}
+        source = {
+            name
+            for name, value in vars(Terminal).items()
+            if "NotSupported" in getattr(getattr(value, "__code__", None), "co_names", ())
+        }
 
         assert len(LACKING) == len(source)
 
@@ -173,7 +183,11 @@ class TestPaying:
         await terminal.reverse()
 
         refund, reversal, latest = terminal.requests
-        assert (refund.kind, refund.amount, refund.original) == (PaymentKind.REFUND, Money.of(500, "CHF"), Original(sequence=3))
+        assert (refund.kind, refund.amount, refund.original) == (
+            PaymentKind.REFUND,
+            Money.of(500, "CHF"),
+            Original(sequence=3),
+        )
         assert (reversal.kind, reversal.amount, reversal.original) == (PaymentKind.REVERSAL, None, Original(sequence=4))
         assert latest.original is None
         assert latest.reference
@@ -209,7 +223,9 @@ class TestWitness:
         assert await Witness().amount_for(Money.of(5, "CHF"), ({"discount": 1},)) == Money.of(5, "CHF")
         await Witness().sending({"sequence": "1"})
 
-    @pytest.mark.parametrize(("decision", "state"), [(CONFIRM, PaymentState.CONFIRMED), (ROLL_BACK, PaymentState.ROLLED_BACK)])
+    @pytest.mark.parametrize(
+        ("decision", "state"), [(CONFIRM, PaymentState.CONFIRMED), (ROLL_BACK, PaymentState.ROLLED_BACK)]
+    )
     async def test_one_function_can_decide(self, decision: Decision, state: PaymentState) -> None:
         """It sees the approval before it is confirmed."""
         seen: list[PaymentState] = []
@@ -232,7 +248,11 @@ class TestHold:
             payment = await hold.capture("8.40 CHF")
 
         assert terminal.settled == [(HoldId("17"), Money.of(840, "CHF"))]
-        assert (payment.reference, payment.requested, payment.state) == ("pump-7", Money.of(5000, "CHF"), PaymentState.CAPTURED)
+        assert (payment.reference, payment.requested, payment.state) == (
+            "pump-7",
+            Money.of(5000, "CHF"),
+            PaymentState.CAPTURED,
+        )
         assert hold.payment is payment
         assert not hold.is_open
 

@@ -23,7 +23,9 @@ def test_the_register_waits_longest_and_the_host_is_fastest(operation: Operation
 
 
 @given(st.floats(1, 300), st.floats(1, 600), st.floats(0, 300), st.floats(1, 60), st.sampled_from(list(Operation)))
-def test_other_waits_keep_the_order_outside_the_terminal(card_s: float, host_s: float, cardholder_s: float, margin_s: float, operation: Operation) -> None:
+def test_other_waits_keep_the_order_outside_the_terminal(
+    card_s: float, host_s: float, cardholder_s: float, margin_s: float, operation: Operation
+) -> None:
     """The waits are derived, so that no setting turns them round."""
     waits = Waits(card_s=card_s, host_s=host_s, cardholder_s=cardholder_s, margin_s=margin_s)
 
@@ -41,7 +43,14 @@ def test_a_payment_waits_for_card_cardholder_and_host() -> None:
 
 @pytest.mark.parametrize(
     ("name", "seconds"),
-    [("connect_s", 10.0), ("heartbeat_interval_s", 10.0), ("heartbeat_timeout_s", 10.0), ("reconnect_s", 3.0), ("card_s", 60.0), ("approval_s", 60.0)],
+    [
+        ("connect_s", 10.0),
+        ("heartbeat_interval_s", 10.0),
+        ("heartbeat_timeout_s", 10.0),
+        ("reconnect_s", 3.0),
+        ("card_s", 60.0),
+        ("approval_s", 60.0),
+    ],
 )
 def test_the_defaults_of_paytec_are_kept(name: str, seconds: float) -> None:
     """KIT fact sheet 1.2, 4.1 and 4.10."""

@@ -77,7 +77,9 @@ class TestWriting:
         st.sampled_from(["", "/dev/ttyUSB0", "/a b", "/\u00e4?#%"]),
         st.dictionaries(words, words, max_size=3),
     )
-    def test_what_is_written_reads_back_the_same(self, scheme: str, host: str, port: int | None, path: str, params: dict[str, str]) -> None:
+    def test_what_is_written_reads_back_the_same(
+        self, scheme: str, host: str, port: int | None, path: str, params: dict[str, str]
+    ) -> None:
         """With every odd character in path and parameters."""
         secret = {"password", "keyfile", "token", "pin"}
         url = Url(scheme, host, port, path, {key: value for key, value in params.items() if key not in secret})
@@ -93,7 +95,17 @@ class TestWriting:
         assert url.params[name] == "482913"
 
     @pytest.mark.parametrize(
-        ("host", "loopback"), [("localhost", True), ("127.0.0.1", True), ("127.9.9.9", True), ("::1", True), ("0.0.0.0", False), ("", False), ("::", False), ("shop.local", False)]
+        ("host", "loopback"),
+        [
+            ("localhost", True),
+            ("127.0.0.1", True),
+            ("127.9.9.9", True),
+            ("::1", True),
+            ("0.0.0.0", False),
+            ("", False),
+            ("::", False),
+            ("shop.local", False),
+        ],
     )
     def test_loopback_is_recognised(self, host: str, loopback: bool) -> None:
         """What is not surely this machine is not."""
@@ -153,7 +165,10 @@ class TestFinding:
         assert find_interface("acme+tcp").title == "Acme"
         assert connect("acme+tcp://h?speed=fast") == "a terminal"  # type: ignore[comparison-overlap]  # the plugin's stand-in
         listen("acme+tcp://h:1", "a terminal")  # type: ignore[arg-type]  # the plugin's stand-in
-        assert sys.modules["acme_tcp_plugin"].MADE == [("driver", "acme+tcp://h:4711?speed=fast"), ("endpoint", "acme+tcp://h:1")]
+        assert sys.modules["acme_tcp_plugin"].MADE == [
+            ("driver", "acme+tcp://h:4711?speed=fast"),
+            ("endpoint", "acme+tcp://h:1"),
+        ]
         with pytest.raises(ConfigurationError, match="speed"):
             connect("acme+tcp://h?speed=faster")
         with pytest.raises(ConfigurationError, match="sped"):
@@ -163,7 +178,7 @@ class TestFinding:
         """An entry point can point anywhere."""
         _install(tmp_path, monkeypatch, "wrong", "IT = 5")
 
-        with pytest.raises(ConfigurationError, match="'wrong'.*is not an Interface"):
+        with pytest.raises(ConfigurationError, match=r"'wrong'.*is not an Interface"):
             find_interface("wrong")
         interfaces.cache_clear()
         try:

@@ -34,5 +34,9 @@ def test_every_session_can_come_back_to_idle(state: VendingState) -> None:
 def test_nothing_is_dispensed_before_an_amount_is_held_nor_captured_before_delivery() -> None:
     """The only ways into the two states that matter."""
 
-    assert {pair for pair, after in VENDING.items() if after is VendingState.DISPENSING} == {(VendingState.APPROVED, VendingStep.DISPENSE)}
-    assert {pair for pair, after in VENDING.items() if after is VendingState.SETTLING} == {(VendingState.DISPENSING, VendingStep.SUCCEED)}
+    assert {pair for pair, after in VENDING.items() if after is VendingState.DISPENSING} == {
+        (VendingState.APPROVED, VendingStep.DISPENSE)
+    }
+    assert {pair for pair, after in VENDING.items() if after is VendingState.SETTLING} == {
+        (VendingState.DISPENSING, VendingStep.SUCCEED)
+    }

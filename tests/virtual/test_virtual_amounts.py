@@ -21,7 +21,7 @@ from zahlwerk.virtual.settings import Settings
 from zahlwerk.virtual.terminal import VirtualTerminal
 
 T = TypeVar("T")
-O, S = Outcome, PaymentState
+OUT, S = Outcome, PaymentState
 
 
 async def finish(clock: VirtualClock, what: Awaitable[T]) -> T:
@@ -39,21 +39,22 @@ async def finish(clock: VirtualClock, what: Awaitable[T]) -> T:
 
 async def pay(request: PaymentRequest, **settings: object) -> tuple[VirtualTerminal, Payment, VirtualClock]:
     clock = VirtualClock()
-    terminal = VirtualTerminal(Settings(shift_open=True, seed=1, currencies=("CHF", "JPY", "KWD"), **settings), clock=clock)  # type: ignore[arg-type]  # test settings
+    given = {"shift_open": True, "seed": 1, "currencies": ("CHF", "JPY", "KWD"), **settings}
+    terminal = VirtualTerminal(Settings(**given), clock=clock)  # type: ignore[arg-type]  # test settings
     await terminal.open()
     return terminal, await finish(clock, terminal.transact(request)), clock
 
 
 EXPECTED = {
-    90000: (O.APPROVED, S.CONFIRMED, 0), 90001: (O.REFERRED, S.REFERRED, 900),
-    **{90000 + arc: (O.DECLINED, S.DECLINED, 1000 + arc) for arc in (5, 14, 41, 43, 51, 54, 55, 57, 61, 65, 75, 91, 96)},
-    **{minor: (O.APPROVED, S.CONFIRMED, 0) for minor in (90110, 90120, 90130, 90140, 90204, 90211, 90212, 90304, 90401, 90402, 90403, 90422, 90430)},
-    90150: (O.DECLINED, S.DECLINED, 1051),
-    90201: (O.ABORTED, S.ABORTED, 10005), 90202: (O.ABORTED, S.ABORTED, 10002), 90203: (O.ABORTED, S.ABORTED, 10003),
-    90213: (O.DECLINED, S.DECLINED, 1075),
-    90301: (O.ABORTED, S.ABORTED, 10004), 90302: (O.ABORTED, S.ABORTED, 10004), 90303: (O.ABORTED, S.ABORTED, 10004),
-    **{minor: (O.UNKNOWN, S.UNKNOWN, None) for minor in (90410, 90411, 90412, 90413, 90414, 90415, 90416)},
-    90420: (O.FAILED, S.ROLLED_BACK, 0), 90421: (O.UNKNOWN, S.UNKNOWN, 0),
+    90000: (OUT.APPROVED, S.CONFIRMED, 0), 90001: (OUT.REFERRED, S.REFERRED, 900),
+    **{90000 + arc: (OUT.DECLINED, S.DECLINED, 1000 + arc) for arc in (5, 14, 41, 43, 51, 54, 55, 57, 61, 65, 75, 91, 96)},
+    **dict.fromkeys((90110, 90120, 90130, 90140, 90204, 90211, 90212, 90304, 90401, 90402, 90403, 90422, 90430), (OUT.APPROVED, S.CONFIRMED, 0)),
+    90150: (OUT.DECLINED, S.DECLINED, 1051),
+    90201: (OUT.ABORTED, S.ABORTED, 10005), 90202: (OUT.ABORTED, S.ABORTED, 10002), 90203: (OUT.ABORTED, S.ABORTED, 10003),
+    90213: (OUT.DECLINED, S.DECLINED, 1075),
+    90301: (OUT.ABORTED, S.ABORTED, 10004), 90302: (OUT.ABORTED, S.ABORTED, 10004), 90303: (OUT.ABORTED, S.ABORTED, 10004),
+    **dict.fromkeys((90410, 90411, 90412, 90413, 90414, 90415, 90416), (OUT.UNKNOWN, S.UNKNOWN, None)),
+    90420: (OUT.FAILED, S.ROLLED_BACK, 0), 90421: (OUT.UNKNOWN, S.UNKNOWN, None),
 }  # fmt: skip
 
 TRUTH = {90415: S.CONFIRMED, 90416: S.CONFIRMED, 90421: S.CONFIRMED,
@@ -122,7 +123,7 @@ async def test_a_reversal_that_fails_is_declined_and_the_money_stays() -> None:
     terminal, _, clock = await pay(PaymentRequest(amount=Money.of(90422, "CHF"), reference="R1"))
     reversal = await finish(clock, terminal.reverse())
 
-    assert (reversal.outcome, reversal.response_code) == (O.DECLINED, "12")
+    assert (reversal.outcome, reversal.response_code) == (OUT.DECLINED, "12")
     assert terminal.host.charged("R1") == Money.of(90422, "CHF")
     await terminal.close()
 
@@ -136,10 +137,10 @@ def test_the_table_for_people_has_a_line_for_each_row_in_each_language() -> None
 
 
 CARDS = {
-    "declined": (O.DECLINED, "05"), "insufficient": (O.DECLINED, "51"), "lost": (O.DECLINED, "41"),
-    "referral": (O.REFERRED, "01"), "partial": (O.DECLINED, "51"), "wrong-pin-3": (O.DECLINED, "75"),
-    "pin-blocked": (O.DECLINED, "75"), "expired": (O.DECLINED, "54"), "removed-early": (O.ABORTED, ""),
-    "never": (O.ABORTED, ""), "stops": (O.ABORTED, ""),
+    "declined": (OUT.DECLINED, "05"), "insufficient": (OUT.DECLINED, "51"), "lost": (OUT.DECLINED, "41"),
+    "referral": (OUT.REFERRED, "01"), "partial": (OUT.DECLINED, "51"), "wrong-pin-3": (OUT.DECLINED, "75"),
+    "pin-blocked": (OUT.DECLINED, "75"), "expired": (OUT.DECLINED, "54"), "removed-early": (OUT.ABORTED, ""),
+    "never": (OUT.ABORTED, ""), "stops": (OUT.ABORTED, ""),
 }  # fmt: skip
 
 
@@ -147,7 +148,7 @@ CARDS = {
 async def test_every_card_ends_as_it_should(name: str) -> None:
     terminal, payment, _ = await pay(PaymentRequest(amount=Money.of(1250, "CHF"), reference="R1"), card=name)
 
-    assert (payment.outcome, payment.response_code) == CARDS.get(name, (O.APPROVED, "00"))
+    assert (payment.outcome, payment.response_code) == CARDS.get(name, (OUT.APPROVED, "00"))
     paid = payment.approved or Money.zero("CHF")
     assert terminal.host.charged("R1") == (paid if payment.is_approved else Money.zero("CHF"))
     assert (await terminal.status()).is_ready
@@ -166,7 +167,7 @@ async def test_a_partial_card_and_a_prepaid_card_approve_what_they_have() -> Non
     assert partial.approved == Money.of(4800, "CHF")
     assert (prepaid.approved, prepaid.remaining, prepaid.available) == (
         Money.of(5000, "CHF"), Money.of(3000, "CHF"), Money.of(0, "CHF"))  # fmt: skip
-    assert again.outcome is O.DECLINED
+    assert again.outcome is OUT.DECLINED
     assert loaded.available == Money.of(2000, "CHF")
 
 

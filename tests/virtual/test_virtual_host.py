@@ -157,7 +157,7 @@ def test_the_same_seed_keeps_the_same_books() -> None:
 class Books(RuleBasedStateMachine):
     """The host against a plain model: a sum per reference."""
 
-    open = Bundle("open")
+    pending = Bundle("pending")
     paid = Bundle("paid")
 
     @initialize()
@@ -167,14 +167,16 @@ class Books(RuleBasedStateMachine):
         self.count = 0
         self.ledger: tuple[object, ...] = ()
 
-    @rule(target=open, amount=st.integers(1, 10**6), kind=st.sampled_from([PaymentKind.PURCHASE, PaymentKind.REFUND]))
+    @rule(
+        target=pending, amount=st.integers(1, 10**6), kind=st.sampled_from([PaymentKind.PURCHASE, PaymentKind.REFUND])
+    )
     def authorise(self, amount: int, kind: PaymentKind) -> int:
         self.count += 1
         reference = f"R{self.count}"
         self.model[reference] = 0
         return booked(ask(self.host, kind, amount, reference))
 
-    @rule(target=paid, number=consumes(open), part=st.integers(1, 100))
+    @rule(target=paid, number=consumes(pending), part=st.integers(1, 100))
     def capture(self, number: int, part: int) -> int:
         booking = self.host.booking(number)
         amount = max(1, booking.amount_minor * part // 100)
@@ -182,7 +184,7 @@ class Books(RuleBasedStateMachine):
         self.model[booking.reference] += amount if booking.kind is PaymentKind.PURCHASE else -amount
         return number
 
-    @rule(number=consumes(open))
+    @rule(number=consumes(pending))
     def void(self, number: int) -> None:
         self.host.void(number)
 

@@ -10,7 +10,7 @@ from zahlwerk.errors import LocalProtocolError
 from zahlwerk.virtual.states import FLAGS, TRANSITIONS, Input, State, advance
 
 
-@pytest.mark.parametrize(("state", "happened"), itertools.product(State, Input))
+@pytest.mark.parametrize(("state", "happened"), list(itertools.product(State, Input)))
 def test_each_state_and_input_follows_the_table_or_is_refused(state: State, happened: Input) -> None:
     expected = TRANSITIONS.get((state, happened))
     if expected is None:
@@ -21,6 +21,6 @@ def test_each_state_and_input_follows_the_table_or_is_refused(state: State, happ
 
 
 def test_every_state_can_be_reached_and_left() -> None:
-    assert {after for after in TRANSITIONS.values()} == set(State)
+    assert set(TRANSITIONS.values()) == set(State)
     assert {before for before, _ in TRANSITIONS} == set(State)
     assert set(FLAGS) == set(State)

@@ -1,1 +1,1 @@
-
+"""What Zahlwerk speaks, one package for each interface; none knows another."""

@@ -16,7 +16,7 @@ from zahlwerk.virtual.host import Booking, BookingState
 from zahlwerk.virtual.kinds import RULES
 from zahlwerk.virtual.receipts import payment_receipt
 
-__all__ = ["capture", "capture_hold", "issue_receipts", "recover", "release_hold"]
+__all__ = ["capture", "capture_hold", "issue_receipts", "recover", "release_hold", "taken_back"]
 
 _UNDONE: Final = {PaymentKind.REVERSAL: Step.REVERSE, PaymentKind.REFUND: Step.REFUND}
 
@@ -52,7 +52,7 @@ def release_hold(device: Device, record: Record) -> None:
     assert record.booking is not None
     device.host.void(record.booking)
     state = advance(advance(record.payment.state, Step.RELEASE), Step.RELEASED)
-    record.payment = record.payment.but(state=state, outcome=Outcome.ABORTED, message="released on request")
+    record.payment = taken_back(record.payment, state, Outcome.ABORTED, "released on request")
 
 
 def recover(device: Device) -> tuple[Payment, ...]:
@@ -68,10 +68,11 @@ def recover(device: Device) -> tuple[Payment, ...]:
         booking = None if record.booking is None else device.host.booking(record.booking)
         if booking is not None and booking.state is BookingState.AUTHORISED:
             device.host.void(booking.number)
-            record.payment = record.payment.but(
-                outcome=Outcome.FAILED,
-                state=PaymentState.ROLLED_BACK,
-                message="the terminal restarted before the confirmation and took the approval back",
+            record.payment = taken_back(
+                record.payment,
+                PaymentState.ROLLED_BACK,
+                Outcome.FAILED,
+                "the terminal restarted before the confirmation and took the approval back",
             )
             reverted.append(record.payment)
         elif booking is not None and booking.state is BookingState.REFERRED:
@@ -104,6 +105,14 @@ def issue_receipts(device: Device, record: Record, *, without: str = "") -> None
     record.payment = payment.but(receipts=(*payment.receipts, *made))
     for receipt in made:
         device.issue(receipt)
+
+
+def taken_back(payment: Payment, state: PaymentState, outcome: Outcome, message: str) -> Payment:
+    """An approval that is none any more: no amount, no texts of success."""
+    return payment.but(
+        outcome=outcome, state=state, message=message, approved=None, tip=None, cashback=None, remaining=None,
+        available=None, dcc=None, e_signature_png=b"", customer_text="", attendant_text="", result_code=None,
+    )  # fmt: skip
 
 
 def _with_amount(payment: Payment, booking: Booking) -> Payment:

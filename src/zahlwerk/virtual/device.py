@@ -355,6 +355,8 @@ class Device:
 
     def stop(self, why: str) -> None:
         """Switch off or crash: all that runs is gone, what is in the records stays."""
+        for timer in tuple(self._timers):
+            timer.cancel()
         if self.state is State.OFF:
             return
         self.boot += 1
@@ -363,8 +365,6 @@ class Device:
         self.locked = self.online = self.claimed = False
         self.reader = ReaderState.IDLE
         self._queue.clear()
-        for timer in tuple(self._timers):
-            timer.cancel()
         if self._wait is not None and not self._wait[1].done():
             self._wait[1].set_exception(Crashed())
         self.emit(LinkChanged(False, why))

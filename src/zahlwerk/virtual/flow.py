@@ -7,130 +7,50 @@ interrupts a payment (crash, cancellation, a failing witness), books, records an
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from dataclasses import dataclass
-from datetime import timedelta
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Final
 
 from zahlwerk.errors import InvalidRequest
-from zahlwerk.events import Notice, Printer, Progress, ProgressChanged, ReaderState, StandalonePayment
+from zahlwerk.events import Notice, Printer, Progress, ReaderState, StandalonePayment
 from zahlwerk.lifecycle import PaymentState, Step, advance
 from zahlwerk.money import Currency, Money
 from zahlwerk.payment import (
     Dcc,
-    EntryMode,
     Outcome,
     Payment,
     PaymentKind,
-    PaymentRequest,
     Receipt,
     ReceiptKind,
     TipPolicy,
     UnknownTag,
 )
 from zahlwerk.terminal import CONFIRM, Decision, Witness
-from zahlwerk.virtual.amounts import behaviour_of
-from zahlwerk.virtual.books import capture, issue_receipts
+from zahlwerk.virtual.books import capture, issue_receipts, taken_back
+from zahlwerk.virtual.case import Ended, PaymentCase, aborted, declined_by
 from zahlwerk.virtual.deck import Card, card
-from zahlwerk.virtual.device import Crashed, Device, Record, Signal, SignalKind
-from zahlwerk.virtual.faults import Action
+from zahlwerk.virtual.device import Crashed, Record, Signal, SignalKind
 from zahlwerk.virtual.host import HostAnswer, HostRequest, Verdict
-from zahlwerk.virtual.kinds import RULES, CardUse
+from zahlwerk.virtual.kinds import CardUse
 from zahlwerk.virtual.receipts import dcc_rows, service_receipt
-from zahlwerk.virtual.results import Result, declined
+from zahlwerk.virtual.results import Result
 from zahlwerk.virtual.signature import signature_png
 from zahlwerk.virtual.states import Input, State
-from zahlwerk.virtual.texts import display_text, known_language, word
+from zahlwerk.virtual.texts import display_text, word
 
 __all__ = ["PaymentFlow"]
 
 # How long the card holder and the host take, in seconds at life's speed.
 SHOW_CARD_S: Final = 0.3
-ACT_S: Final = 1.0
 ONLINE_S: Final = 0.35
 CONFIRM_S: Final = 0.05
 
 PIN_TRIES: Final = 3
 DCC_MARKUP: Final = "3.00"
-# Card schemes keep a reservation for up to thirty days.
-_RESERVED_FOR: Final = timedelta(days=30)
 _K = SignalKind
-_INTERRUPTS: Final = (_K.STOP, _K.ABORT, _K.REMOVED)
 
 
-@dataclass(eq=False)
-class _Ended(Exception):
-    """The payment is not approved."""
-
-    outcome: Outcome
-    step: Step
-    result: int
-    text: str
-    message: str
-    response_code: str = ""
-    answer: HostAnswer | None = None
-    silent: bool = False
-
-
-def _aborted(result: Result, message: str, *, text: str = "ABORTED", silent: bool = False) -> _Ended:
-    return _Ended(Outcome.ABORTED, Step.ABORT, result, text, message, silent=silent)
-
-
-def _declined(response_code: str, message: str, *, text: str = "DECLINED") -> _Ended:
-    return _Ended(Outcome.DECLINED, Step.DECLINE, declined(response_code), text, message, response_code)
-
-
-class PaymentFlow:
+class PaymentFlow(PaymentCase):
     """One payment on a device that has been claimed for it."""
-
-    def __init__(
-        self,
-        device: Device,
-        request: PaymentRequest,
-        witness: Witness | None,
-        *,
-        crash: Callable[[bool], None],
-        target: int | None = None,
-        standalone: bool = False,
-        typed_card: Card | None = None,
-    ) -> None:
-        self._device = device
-        self._request = request
-        self._witness = witness
-        self._crash = crash
-        self._target = target
-        self._standalone = standalone
-        self._shown = typed_card or device.settings.shown_card
-        self._acts = self._shown is not None
-        self._boot = device.boot
-        self._rule = RULES[request.kind]
-        self._behaviour = behaviour_of(request.amount)
-        self._chosen = self._behaviour
-        self._card: Card | None = None
-        self._state = PaymentState.REQUESTED
-        self._record: Record | None = None
-        self._hook: asyncio.Task[Decision] | None = None
-        self._deadline_s = 0.0
-        self._host_silent = False
-        self._receipts_due = False
-        self._finished = False
-        self._tip_minor = request.tip.amount if request.tip else 0
-        self._amount = request.amount
-        self._dcc: Dcc | None = None
-        self._signature = b""
-        self.abort_silently: bool | None = None
-        """Set by an abort that came before the terminal listened for one."""
-
-    @property
-    def confirm_deadline_s(self) -> float | None:
-        """When an approval is taken back; None while none waits."""
-        waits = self._hook is not None and self._device.state in {State.ONLINE, State.WAIT_CONFIRM}
-        return self._deadline_s if waits else None
-
-    def extend(self, seconds: int) -> None:
-        """Let the approval wait longer."""
-        self._deadline_s += seconds
 
     async def run(self) -> Payment:
         """Live through the payment.
@@ -141,7 +61,7 @@ class PaymentFlow:
         """
         try:
             return await self._run()
-        except _Ended as end:
+        except Ended as end:
             return self._end(end)
         except Crashed:
             self._drop_hook()
@@ -149,6 +69,8 @@ class PaymentFlow:
             return self._record.payment.but(
                 outcome=Outcome.UNKNOWN,
                 state=PaymentState.UNKNOWN,
+                result_code=None,
+                receipts=(),
                 message="the terminal restarted during the payment: look it up before charging again",
             )
         except BaseException:
@@ -228,7 +150,7 @@ class PaymentFlow:
     def _meet_tag(self, uid: str) -> None:
         if self._request.unknown_tag is not UnknownTag.REPORT:
             silent = self._request.unknown_tag is UnknownTag.ABORT_SILENTLY
-            raise _aborted(Result.UNKNOWN_TAG, "not a payment card", text="UNKNOWN_TAG", silent=silent)
+            raise aborted(Result.UNKNOWN_TAG, "not a payment card", text="UNKNOWN_TAG", silent=silent)
         self._device.tag = uid
         self._device.refresh()
         if self._request.unknown_tag_text:
@@ -241,12 +163,12 @@ class PaymentFlow:
         device.set_reader(ReaderState.PROCESSING)
         self._progress(Progress.CARD_READ)
         if shown.token in self._request.active_tokens:
-            raise _aborted(Result.ACTIVE_TOKEN, "this card is in use already")
+            raise aborted(Result.ACTIVE_TOKEN, "this card is in use already")
         if behaviour.removed_early:
             device.forget_card()
-            raise _aborted(Result.CARD_REMOVED, "the card was removed too early")
+            raise aborted(Result.CARD_REMOVED, "the card was removed too early")
         if behaviour.expired:
-            raise _declined("54", "the card has expired", text="EXPIRED")
+            raise declined_by("54", "the card has expired", text="EXPIRED")
         if behaviour.stops:
             await self._ask(_K.STOP, None, text="WAIT")
         if behaviour.choose:
@@ -303,7 +225,7 @@ class PaymentFlow:
         if not self._rule.verified:
             return
         if behaviour.pin_blocked:
-            raise _declined("75", "the PIN of this card is blocked", text="PIN_BLOCKED")
+            raise declined_by("75", "the PIN of this card is blocked", text="PIN_BLOCKED")
         if behaviour.pin or behaviour.wrong_pins or (shown.cvm[0] == "pin" and not behaviour.signature):
             await self._ask_pin()
         if behaviour.signature or shown.cvm[0] == "signature":
@@ -316,7 +238,7 @@ class PaymentFlow:
             right = attempt >= self._behaviour.wrong_pins
             if await self._ask(_K.PIN, right, text="WRONG_PIN" if attempt else "PIN", progress=Progress.PIN):
                 return
-        raise _declined("75", "wrong PIN three times", text="PIN_BLOCKED")
+        raise declined_by("75", "wrong PIN three times", text="PIN_BLOCKED")
 
     async def _ask_host(self) -> HostAnswer:
         device, waits = self._device, self._device.waits
@@ -367,11 +289,11 @@ class PaymentFlow:
 
     async def _approved(self, answer: HostAnswer) -> Payment:
         if answer.verdict is Verdict.DECLINED:
-            end = _declined(answer.response_code, f"declined by the issuer: {answer.response_code}")
+            end = declined_by(answer.response_code, f"declined by the issuer: {answer.response_code}")
             end.answer = answer
             raise end
         if answer.verdict is Verdict.REFERRED:
-            raise _Ended(Outcome.REFERRED, Step.REFER, Result.REFERRED, "REFERRED",
+            raise Ended(Outcome.REFERRED, Step.REFER, Result.REFERRED, "REFERRED",
                          "the acquirer wants to be called", answer.response_code, answer)  # fmt: skip
         held = self._request.kind is PaymentKind.AUTHORISATION
         self._state = advance(self._state, Step.HOLD if held else Step.APPROVE)
@@ -409,12 +331,12 @@ class PaymentFlow:
             decision = None
         if decision is None:
             self._void()
-            raise _Ended(Outcome.FAILED, Step.ROLLED_BACK, Result.APPROVED, "ROLLED_BACK",
+            raise Ended(Outcome.FAILED, Step.ROLLED_BACK, Result.APPROVED, "ROLLED_BACK",
                          "nobody confirmed the approval in time: the terminal took it back")  # fmt: skip
         if not decision.confirm:
             self._void()
             await self._pause(CONFIRM_S)
-            raise _Ended(Outcome.ABORTED, Step.ROLLED_BACK, Result.APPROVED, "ROLLED_BACK", "rolled back on request")
+            raise Ended(Outcome.ABORTED, Step.ROLLED_BACK, Result.APPROVED, "ROLLED_BACK", "rolled back on request")
         return await self._confirm(decision)
 
     async def _wait_for_decision(self, hook: asyncio.Task[Decision]) -> Decision | None:
@@ -453,7 +375,7 @@ class PaymentFlow:
         if self._standalone:
             device.emit(StandalonePayment(payment))
         if self._behaviour.confirmation == "answer-lost":
-            return payment.but(outcome=Outcome.UNKNOWN, state=PaymentState.UNKNOWN, receipts=(),
+            return payment.but(outcome=Outcome.UNKNOWN, state=PaymentState.UNKNOWN, receipts=(), result_code=None,
                                message="no answer to the confirmation: look it up before charging again")  # fmt: skip
         return payment
 
@@ -475,7 +397,7 @@ class PaymentFlow:
                 self._device.refresh()
             issue_receipts(self._device, self._record, without=self._behaviour.receipts)
 
-    def _end(self, end: _Ended) -> Payment:
+    def _end(self, end: Ended) -> Payment:
         """Not approved, or not any more."""
         device, record = self._device, self._record
         assert record is not None
@@ -519,17 +441,13 @@ class PaymentFlow:
         assert record is not None
         if record.payment.state is PaymentState.HELD:
             self._void()
-            record.payment = record.payment.but(
-                outcome=Outcome.ABORTED, state=PaymentState.RELEASED, message="released on request"
-            )
+            record.payment = taken_back(record.payment, PaymentState.RELEASED, Outcome.ABORTED, "released on request")
         elif self._state in {PaymentState.SENT, PaymentState.APPROVED}:
             self._void()
             step = Step.ROLLED_BACK if self._state is PaymentState.APPROVED else Step.ABORT
             self._state = advance(self._state, step)
             outcome = Outcome.FAILED if step is Step.ROLLED_BACK else Outcome.ABORTED
-            record.payment = record.payment.but(
-                outcome=outcome, state=self._state, message="interrupted and taken back"
-            )
+            record.payment = taken_back(record.payment, self._state, outcome, "interrupted and taken back")
         self._print()
         if self._boot == self._device.boot and not self._finished:
             self._finish()
@@ -545,153 +463,6 @@ class PaymentFlow:
         if self._hook is not None:
             self._hook.cancel()
             self._hook.add_done_callback(_look)
-
-    def _unreachable(self) -> _Ended:
-        return _aborted(Result.HOST_UNREACHABLE, "the host did not answer: no money moved", text="UNREACHABLE")
-
-    def _interrupted(self, signal: Signal, *, late: Result = Result.CARD_HOLDER_SLOW) -> _Ended:
-        match signal.kind:
-            case SignalKind.ABORT:
-                return _aborted(Result.BY_REGISTER, "aborted by the register", silent=bool(signal.value))
-            case SignalKind.STOP:
-                return _aborted(Result.BY_CARD_HOLDER, "the card holder pressed stop")
-            case SignalKind.REMOVED:
-                return _aborted(Result.CARD_REMOVED, "the card was removed too early")
-            case _:
-                what = "no card was shown in time" if late is Result.NO_CARD else "the card holder took too long"
-                return _aborted(late, what)
-
-    # -- small things
-
-    async def _at(self, step: str) -> None:
-        """Pass a step at which something may be scripted to go wrong."""
-        self._require_alive()
-        for fault in self._device.plan.due(step, terminal=True):
-            match fault.action:
-                case Action.CRASH | Action.RESTART:
-                    self._crash(fault.action is Action.RESTART)
-                    raise Crashed
-                case Action.DELAY:
-                    await self._pause(fault.seconds)
-                case Action.PRINTER_OUT:
-                    self._device.printer |= Printer.OUT_OF_PAPER
-                    self._device.refresh()
-                case _:
-                    self._host_silent = True
-        if self._behaviour.crash_at == step:
-            self._crash(True)
-            raise Crashed
-
-    async def _ask(
-        self, kind: SignalKind, answer: object, *, text: str, progress: Progress | None = None, **values: str
-    ) -> object:
-        """Ask the card holder for one thing, within the time that all of it may take."""
-        device = self._device
-        device.show(text, self._language, **values)
-        if progress is not None:
-            self._progress(progress)
-        auto = (device.clock.now_s() + device.scaled(ACT_S), Signal(kind, answer)) if self._acts else None
-        signal = await self._wait((kind, *_INTERRUPTS), deadline_s=self._deadline_s, auto=auto)
-        if signal.kind is not kind or kind is _K.STOP:
-            raise self._interrupted(signal)
-        return signal.value
-
-    async def _wait(
-        self,
-        accepts: tuple[SignalKind, ...] = (),
-        *,
-        deadline_s: float | None = None,
-        auto: tuple[float, Signal] | None = None,
-    ) -> Signal:
-        self._require_alive()
-        if self.abort_silently is not None and _K.ABORT in accepts:
-            return Signal(_K.ABORT, self.abort_silently)
-        signal = await self._device.wait(accepts, deadline_s=deadline_s, auto=auto)
-        self._require_alive()
-        return signal
-
-    async def _pause(self, seconds: float) -> None:
-        self._require_alive()
-        await self._device.pause(seconds)
-        self._require_alive()
-
-    def _require_alive(self) -> None:
-        if self._boot != self._device.boot:
-            raise Crashed
-
-    def _progress(self, progress: Progress) -> None:
-        self._device.emit(ProgressChanged(self._request.reference, progress))
-
-    @property
-    def _confirm_s(self) -> float:
-        return self._device.settings.confirm_s or self._device.waits.approval_s
-
-    @property
-    def _sequence(self) -> int | None:
-        return None if self._record is None else self._record.payment.sequence
-
-    @property
-    def _language(self) -> str:
-        return known_language(self._request.language, self._card.language if self._card else "", self._device.language)
-
-    def _total(self) -> Money | None:
-        if self._amount is None:
-            return None
-        cashback = self._request.cashback.amount if self._request.cashback else 0
-        return Money(self._amount.amount + self._tip_minor + cashback, self._amount.currency)
-
-    def _payment(self, outcome: Outcome) -> Payment:
-        """What is known of the payment now."""
-        request, device, shown = self._request, self._device, self._card
-        entry = {CardUse.KEYED: EntryMode.MANUAL, CardUse.NONE: EntryMode.REFERENCE}
-        read = shown is not None
-        return Payment(
-            reference=request.reference,
-            kind=request.kind,
-            outcome=outcome,
-            state=self._state,
-            requested=request.total,
-            brand=shown.brand if shown else "",
-            masked_pan=shown.masked_pan if shown else "",
-            aid=shown.aid if shown else "",
-            token=shown.token if shown else "",
-            acquirer_id=shown.acquirer if shown else None,
-            entry_mode=entry.get(self._rule.card, shown.entry_mode if shown else EntryMode.UNKNOWN)
-            if read
-            else EntryMode.UNKNOWN,
-            terminal_id=device.settings.terminal_id,
-            sequence=self._sequence if self._record else device.counters.sequence,
-            terminal_time=device.clock.wall().replace(tzinfo=None, microsecond=0),
-            standalone=self._standalone,
-        )
-
-    def _approval(self, answer: HostAnswer) -> Payment:
-        total = self._total()
-        partial = answer.remaining is not None
-        tip = Money(self._tip_minor, total.currency) if self._tip_minor and total and not partial else None
-        approved = answer.amount if total or self._request.kind is PaymentKind.REVERSAL else None
-        text = display_text("APPROVED", self._language)
-        return self._payment(Outcome.APPROVED).but(
-            approved=approved,
-            tip=tip,
-            cashback=None if partial else self._request.cashback,
-            remaining=answer.remaining,
-            available=answer.available,
-            dcc=self._dcc,
-            authorisation_code=answer.authorisation_code,
-            response_code=answer.response_code,
-            result_code=int(Result.APPROVED),
-            transaction_reference=answer.transaction_reference,
-            expires=self._expiry(),
-            customer_text=text,
-            attendant_text=display_text("APPROVED", self._device.language),
-            e_signature_png=self._signature,
-        )
-
-    def _expiry(self) -> str:
-        if self._request.kind not in {PaymentKind.RESERVATION, PaymentKind.RESERVATION_ADJUSTMENT}:
-            return ""
-        return f"{self._device.clock.wall().replace(tzinfo=None) + _RESERVED_FOR:%y%m%d}"
 
 
 async def _decide(witness: Witness, payment: Payment) -> Decision:

@@ -228,8 +228,6 @@ class VirtualTerminal(CardHolder, Terminal):
                 raise InvalidRequest(
                     f"this terminal has no {amount.currency}", remedy=f"use {' or '.join(self.settings.currencies)}"
                 )
-        if request.total is not None:
-            assert request.total.amount > 0
         if not device.shift_open and device.is_idle:
             raise _refused("the shift is closed", ErrorCode.SHIFT_CLOSED, remedy="open the shift first")
         if device.locked:

@@ -24,7 +24,15 @@ SCHEMA_REQUIRED_INSIDE = {
     "TrxListReportEntry": {"TrxSeqCnt", "TrxDate", "TrxTime"},
 }
 COUNTERS = {"PeSeqCnt", "ActSeqCnt", "TrxSeqCnt", "TrxSeqCntOri"}
-SWITCHES = {"UnsolicitedReceipts", "SuppressScheduledTasks", "UseExternalDisplay", "ESigInd", "PartialApprovalCap", "Boolean", "Confirm"}
+SWITCHES = {
+    "UnsolicitedReceipts",
+    "SuppressScheduledTasks",
+    "UseExternalDisplay",
+    "ESigInd",
+    "PartialApprovalCap",
+    "Boolean",
+    "Confirm",
+}
 TERMINAL_TYPES = (11, 12, 13, 14, 15, 16, 21, 22, 23, 24, 25, 26, 34, 35, 36)
 
 texts = st.text(max_size=40)
@@ -46,10 +54,14 @@ def fields_of(cls: type[KitStruct]) -> dict[str, tuple[str, object]]:
     return {a: (w, hints[a]) for a, w in zip(cls.__struct_fields__, cls.__struct_encode_fields__, strict=True)}
 
 
+def is_union(hint: object) -> bool:
+    return typing.get_origin(hint) in {typing.Union, types.UnionType}
+
+
 def values_of(name: str, hint: object) -> st.SearchStrategy[object]:
     """Values of one field, never None."""
     arguments = [a for a in typing.get_args(hint) if a is not types.NoneType]
-    if isinstance(hint, types.UnionType) and len(arguments) == 1:
+    if is_union(hint) and len(arguments) == 1:
         return values_of(name, arguments[0])
     if typing.get_origin(hint) is tuple:
         return st.lists(element_of(name, arguments[0]), max_size=3).map(tuple)
@@ -61,12 +73,12 @@ def values_of(name: str, hint: object) -> st.SearchStrategy[object]:
 def element_of(name: str, hint: object) -> st.SearchStrategy[object]:
     if isinstance(hint, type) and issubclass(hint, KitStruct):
         return struct_of(hint)
-    if isinstance(hint, types.UnionType):
+    if is_union(hint):
         return texts | st.integers(-(2**63), 2**63 - 1)
     return scalar_of({"Currencies": "TrxCurrC", "Brands": "Brand", "SetActiveSurrogatePAN": "SurrogatePAN"}[name])
 
 
-def scalar_of(name: str) -> st.SearchStrategy[object]:  # noqa: PLR0911
+def scalar_of(name: str) -> st.SearchStrategy[object]:
     if name in PATTERNS:
         return PATTERNS[name]
     if name in SWITCHES:
@@ -109,7 +121,9 @@ def message_of(cls: type[Message]) -> st.SearchStrategy[Message]:
     return typing.cast("st.SearchStrategy[Message]", struct_of(cls))
 
 
-messages: st.SearchStrategy[Message] = st.sampled_from(sorted(MESSAGES)).flatmap(lambda name: message_of(MESSAGES[name]))
+messages: st.SearchStrategy[Message] = st.sampled_from(sorted(MESSAGES)).flatmap(
+    lambda name: message_of(MESSAGES[name])
+)
 
 
 def cuts(data: bytes, positions: list[int]) -> list[bytes]:

@@ -55,7 +55,11 @@ def validator() -> jsonschema.Draft202012Validator:
 
 def enumerated(name: str) -> set[int]:
     found = schema()["$defs"][name]
-    return set(found["enum"]) if "enum" in found else {int(text, 16) for text in re.findall(r"0x([0-9A-Fa-f]+)", found["description"])} - {0}
+    return (
+        set(found["enum"])
+        if "enum" in found
+        else {int(text, 16) for text in re.findall(r"0x([0-9A-Fa-f]+)", found["description"])} - {0}
+    )
 
 
 def test_the_tables_and_the_schema_name_the_same_messages() -> None:
@@ -80,7 +84,9 @@ def test_the_objects_inside_require_what_the_strategies_say() -> None:
     assert {name: set(schema()["$defs"][name]["required"]) for name in SCHEMA_REQUIRED_INSIDE} == SCHEMA_REQUIRED_INSIDE
 
 
-@pytest.mark.parametrize("kind", [kind for kind in CODE_ROWS if not kind.__name__.startswith("Our")], ids=lambda kind: kind.__name__)
+@pytest.mark.parametrize(
+    "kind", [kind for kind in CODE_ROWS if not kind.__name__.startswith("Our")], ids=lambda kind: kind.__name__
+)
 def test_coded_values_agree_with_the_schema(kind: type) -> None:
     names = {"PosEntryMode": "POSEntryMode", "RfidStatus": "RFIDStatus"}
     listed = {row.code for row in CODE_ROWS[kind] if row.in_schema}
@@ -94,7 +100,9 @@ def test_coded_values_agree_with_the_schema(kind: type) -> None:
 
 
 def test_task_names_agree_with_the_schema() -> None:
-    assert {str(task) for task in TaskName} == set(schema()["$defs"]["NextScheduledTask"]["properties"]["TaskName"]["enum"])
+    assert {str(task) for task in TaskName} == set(
+        schema()["$defs"]["NextScheduledTask"]["properties"]["TaskName"]["enum"]
+    )
 
 
 def test_fields_marked_as_the_schemas_occur_there() -> None:

@@ -138,9 +138,7 @@ def _serial(data: bytes, language: str) -> Iterator[Explanation]:
                 yield from _lines(b"\n".join(lines), language)
     for rest in streams.values():
         if rest.strip():
-            yield Explanation(
-                ok=False, error="a message without its end: a frame is missing", position=len(rest)
-            )
+            yield Explanation(ok=False, error="a message without its end: a frame is missing", position=len(rest))
     if decoder.in_frame or not anything:
         yield Explanation(ok=False, error="a serial frame without its end (10 FF)", position=len(data))
 

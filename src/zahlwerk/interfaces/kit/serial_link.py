@@ -79,6 +79,8 @@ class _Outgoing:
     """Parts of one payload have one number; they are given up together."""
     wire: bytes = b""
     sends: int = 0
+    left: bool = False
+    """It was handed out for writing: before that no answer can be meant for it."""
     naks: int = 0
     renumbered: bool = False
     separated: bool = False
@@ -167,6 +169,8 @@ class SerialLink:
     def data_to_send(self) -> list[bytes]:
         """What is to be written now: answers first, then at most one frame; emptied by the call."""
         writes = self._controls + self._frames
+        if self._frames and self._outstanding is not None:
+            self._outstanding.left = True
         self._controls, self._frames = [], []
         return writes
 
@@ -229,7 +233,7 @@ class SerialLink:
 
     def _acknowledge(self, now_s: float) -> None:
         frame = self._outstanding
-        if frame is None:
+        if frame is None or not frame.left:
             self.counters.acks_ignored += 1
             self._surplus_acks = max(0, self._surplus_acks - 1)
             if self._surplus_acks == 0:
@@ -239,7 +243,10 @@ class SerialLink:
         self.counters.acks_received += 1
         self._acknowledged = True
         self._outstanding = None
-        self._frames.clear()
+        if self._frames:
+            # A repetition that has not left needs no answer any more.
+            self._frames.clear()
+            frame.sends -= 1
         # Each send brings one answer at the most; those not seen yet would acknowledge the next frame.
         self._surplus_acks = frame.sends - frame.naks - 1
         self._held_until_s = now_s + ACK_TIMEOUT_S if self._surplus_acks > 0 else None
@@ -247,7 +254,7 @@ class SerialLink:
 
     def _repeat_after_nak(self, now_s: float) -> None:
         frame = self._outstanding
-        if frame is None:
+        if frame is None or not frame.left:
             self.counters.naks_ignored += 1
             return
         self.counters.naks_received += 1

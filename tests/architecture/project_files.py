@@ -68,11 +68,16 @@ def modules() -> tuple[Module, ...]:
 def tracked_files() -> tuple[Path, ...]:
     """Every file that belongs to the project; without git (an unpacked archive), what lies in its folders."""
     git = subprocess.run(
-        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"], cwd=ROOT, capture_output=True, check=False
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT,
+        capture_output=True,
+        check=False,
     )
     names = git.stdout.decode().split("\0") if git.returncode == 0 else []
     paths = [ROOT / name for name in names if name] or [
-        path for folder in ("src", "tests", "docs", "examples", "scripts", "bench", ".ci") for path in (ROOT / folder).rglob("*")
+        path
+        for folder in ("src", "tests", "docs", "examples", "scripts", "bench", ".ci")
+        for path in (ROOT / folder).rglob("*")
     ]
     return tuple(sorted(path for path in paths if path.is_file() and "__pycache__" not in path.parts))
 

@@ -1,0 +1,229 @@
+"""The driver's payments: one at a time, remembered, settled, looked up. I/O."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+from zahlwerk.errors import InvalidRequest, LinkLost, PaymentNotFound, TerminalBusy
+from zahlwerk.events import Progress
+from zahlwerk.interfaces.kit.attempts import Attempt, attempt_from, evidence_of, settled_before
+from zahlwerk.interfaces.kit.carrier import Carrier, Running
+from zahlwerk.interfaces.kit.codes import TrxResult
+from zahlwerk.interfaces.kit.connection import Connection
+from zahlwerk.interfaces.kit.conversion import request_to_wire
+from zahlwerk.interfaces.kit.messages import TransactionResponse
+from zahlwerk.interfaces.kit.receipt_desk import ReceiptDesk
+from zahlwerk.interfaces.kit.settlement import End, Ending, Facts, Settlement
+from zahlwerk.lifecycle import PaymentState
+from zahlwerk.money import Money
+from zahlwerk.payment import Payment, PaymentKind, PaymentRequest
+from zahlwerk.terminal import CONFIRM_ALL, Evidence, HoldId, Witness
+from zahlwerk.urls import Context
+
+__all__ = ["Payments"]
+
+# LIMIT: payments whose outcome `lookup` can still tell without evidence; a day of a busy till.
+ATTEMPTS_MAX: Final = 1_000
+
+
+class Payments:
+    """What the driver does with money. The caller sees to it that only one use case runs."""
+
+    def __init__(
+        self,
+        connection: Connection,
+        desk: ReceiptDesk,
+        context: Context,
+        *,
+        on_progress: Callable[[Attempt, Progress], None],
+    ) -> None:
+        self.carrier = Carrier(connection, desk, context, on_progress)
+        self._connection = connection
+        self._side = connection.side
+        self._desk = desk
+        self._context = context
+        self._on_progress = on_progress
+        self._attempts: OrderedDict[str, Attempt] = OrderedDict()
+        self._orphan: TransactionResponse | None = None
+
+    async def transact(
+        self, request: PaymentRequest, witness: Witness, *, get_ready: Callable[[], Awaitable[None]]
+    ) -> Payment:
+        """One payment, from its preparation to its end."""
+        await self._clear_the_past()
+        await get_ready()
+        attempt = Attempt(
+            request,
+            Facts(counter_before=self._side.trx_seq_cnt, is_hold=request.kind is PaymentKind.AUTHORISATION),
+        )
+        await witness.sending(evidence_of(attempt))
+        if not self._connection.is_up:
+            raise LinkLost("the connection went away before the request was sent", request_sent=False)
+        self._remember(attempt)
+        settlement = Settlement(
+            request_to_wire(request, software=self._desk.software),
+            attempt.facts,
+            waits=self._context.waits,
+            open_holds=frozenset(self._side.holds),
+        )
+        running = self.carrier.start(attempt, settlement, witness)
+        self.carrier.payment = running
+        try:
+            self._desk.begin_payment()
+            settlement.begin(now_s=self.carrier.now_s())
+            self._on_progress(attempt, Progress.SENT)
+            self.carrier.turn(running)
+            return await self._concluded(running, await self.carrier.wait(running))
+        finally:
+            self.carrier.payment = None
+            self.carrier.retire(running)
+
+    async def settle(self, hold: HoldId, amount: Money | None) -> Payment:
+        """Capture or release a hold, beside whatever runs (4.6)."""
+        if not hold.isascii() or not hold.isdigit():
+            raise InvalidRequest(f"not a hold of this terminal: {hold[:32]!r}", remedy="pass the id that hold() gave")
+        if amount is not None and amount.amount <= 0:
+            raise InvalidRequest("a capture takes more than nothing", remedy="release the hold to let go of it all")
+        if self.carrier.hold is not None:
+            raise TerminalBusy("another hold is being settled")
+        await self._connection.wait_up()
+        sequence = int(hold)
+        attempt = self.attempt_of(sequence) or _attempt_for(amount)
+        if attempt.payment is not None and attempt.payment.state in {PaymentState.CAPTURED, PaymentState.RELEASED}:
+            return settled_before(attempt.payment, amount)
+        facts = Facts(
+            is_hold=True,
+            sequence=sequence,
+            confirm=amount is not None,
+            amount_minor=amount.amount if amount is not None else None,
+        )
+        settlement = Settlement(None, facts, waits=self._context.waits, open_holds=frozenset(self._side.holds))
+        self._side.holds.add(sequence)
+        running = self.carrier.start(attempt, settlement, CONFIRM_ALL)
+        self.carrier.hold = running
+        try:
+            settlement.settle_hold(now_s=self.carrier.now_s())
+            self.carrier.turn(running)
+            end = await self.carrier.wait(running)
+            if end.ending is Ending.REFUSED:
+                self._side.holds.discard(sequence)
+                raise self.carrier.refusal_of(running, "the settlement of the hold")
+            attempt.payment = self.carrier.hold_of(running, end, amount)
+            return attempt.payment
+        finally:
+            self.carrier.hold = None
+            self.carrier.retire(running)
+
+    def abort(self, *, silent: bool) -> None:
+        """Ask to stop what runs."""
+        running = self.carrier.payment
+        if running is not None:
+            running.settlement.abort(silent=silent, now_s=self.carrier.now_s())
+            self.carrier.turn(running)
+
+    def find(self, reference: str, sequence: int | None, evidence: Evidence | None) -> Attempt:
+        """The payment that `lookup` is about.
+
+        Raises:
+            PaymentNotFound: nothing is known of it here.
+            TerminalBusy: it is running right now.
+        """
+        attempt = self._attempts.get(reference) or (self.attempt_of(sequence) if sequence is not None else None)
+        if attempt is None and evidence is not None:
+            attempt = attempt_from(reference, evidence, sequence)
+            attempt.late, self._orphan = self._orphan, None
+            self._remember(attempt)
+        if attempt is None:
+            raise PaymentNotFound(f"nothing is known here of {reference or sequence!r}")
+        running = self.carrier.payment
+        if running is not None and running.attempt is attempt:
+            raise TerminalBusy("this payment is still running")
+        return attempt
+
+    async def resume(self, attempt: Attempt) -> Payment:
+        """Find out what became of a payment that was given up."""
+        settlement = Settlement(None, attempt.facts, waits=self._context.waits, open_holds=frozenset(self._side.holds))
+        self._side.settled()
+        running = self.carrier.start(attempt, settlement, CONFIRM_ALL)
+        self.carrier.payment = running
+        try:
+            self._on_progress(attempt, Progress.RECOVERING)
+            status = self._side.status.trm_status if self._side.status is not None else None
+            settlement.resume(status, response=attempt.late, now_s=self.carrier.now_s())
+            self.carrier.turn(running)
+            end = await self.carrier.wait(running)
+            attempt.payment = self.carrier.payment_of(running, end)
+            if end.ending is not Ending.UNKNOWN:
+                self._side.settled()
+            return attempt.payment
+        finally:
+            self.carrier.payment = None
+            self.carrier.retire(running)
+
+    def answered_late(self, message: TransactionResponse) -> None:
+        """An answer that nobody waits for: it came too late, or is told again after our restart. Kept for `lookup`."""
+        for attempt in reversed(tuple(self._attempts.values())):
+            if attempt.is_open:
+                attempt.late = message
+                return
+        self._orphan = message
+
+    def attempt_of(self, sequence: int) -> Attempt | None:
+        """The payment with this transaction counter."""
+        for attempt in reversed(tuple(self._attempts.values())):
+            if attempt.payment is not None and attempt.payment.sequence == sequence:
+                return attempt
+        return None
+
+    # -- inside
+
+    async def _concluded(self, running: Running, end: End) -> Payment:
+        attempt = running.attempt
+        if end.ending is Ending.REFUSED:
+            self._attempts.pop(attempt.request.reference, None)
+            self._side.settled()
+            raise self.carrier.refusal_of(running, f"the {attempt.request.kind.value}")
+        payment = self.carrier.payment_of(running, end)
+        attempt.payment = payment
+        if end.ending is not Ending.UNKNOWN:
+            self._side.settled()
+        if end.ending is Ending.HELD and payment.sequence is not None:
+            self._side.holds.add(payment.sequence)
+        if end.ending is Ending.CONFIRMED:
+            payment = payment.but(receipts=await self._desk.finish_payment(payment.sequence))
+            attempt.payment = payment
+        self._on_progress(attempt, Progress.DONE)
+        if running.error is not None:
+            raise running.error
+        return payment
+
+    async def _clear_the_past(self) -> None:
+        """An earlier payment that is still open is settled before another may start."""
+        await self._connection.wait_up()
+        for attempt in reversed(tuple(self._attempts.values())):
+            if attempt.is_open:
+                await self.resume(attempt)
+                break
+        orphan, self._orphan = self._orphan, None
+        if (
+            orphan is not None
+            and orphan.trx_result == TrxResult.APPROVED
+            and orphan.trx_seq_cnt not in self._side.holds
+        ):
+            # From before our start, and nobody has looked it up: nobody was told of it, so it is taken back.
+            await self.resume(Attempt(PaymentRequest(kind=PaymentKind.REVERSAL), Facts(), late=orphan))
+        self._side.settled()
+
+    def _remember(self, attempt: Attempt) -> None:
+        self._attempts[attempt.request.reference] = attempt
+        self._attempts.move_to_end(attempt.request.reference)
+        while len(self._attempts) > ATTEMPTS_MAX:
+            self._attempts.popitem(last=False)
+
+
+def _attempt_for(amount: Money | None) -> Attempt:
+    """A hold of an earlier process, of which only the name is known."""
+    kind = PaymentKind.AUTHORISATION if amount is not None else PaymentKind.REVERSAL
+    return Attempt(PaymentRequest(kind=kind, amount=amount), Facts(is_hold=True))

@@ -110,7 +110,8 @@ def struct_of(cls: type[KitStruct]) -> st.SearchStrategy[KitStruct]:
     row = MESSAGE_BY_NAME.get(cls.__name__)
     needed = set(row.required) if row else SCHEMA_REQUIRED_INSIDE.get(cls.__name__, set())
     needed |= {field.encode_name for field in msgspec.structs.fields(cls) if field.required}
-    required, optional = {}, {}
+    required: dict[str, st.SearchStrategy[object]] = {}
+    optional: dict[str, st.SearchStrategy[object]] = {}
     for attribute, (name, hint) in fields_of(cls).items():
         (required if name in needed else optional)[attribute] = values_of(name, hint)
     return st.fixed_dictionaries(required, optional=optional).map(lambda values: cls(**values))

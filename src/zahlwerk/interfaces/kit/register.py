@@ -1,7 +1,8 @@
 """The register's side of a KIT link: no I/O, no clock, no tasks.
 
-It introduces itself, keeps the session alive, knows what answers are awaited until when, and walks
-`states.TRANSACTIONS` so that nothing is sent that the protocol forbids. What to send and when is the driver's and the settlement's affair.
+It introduces itself, keeps the session alive, knows which answers are awaited until when, and walks
+`states.TRANSACTIONS` so that nothing is sent that the protocol forbids. What to send, and when, is the affair of driver
+and settlement.
 """
 
 from __future__ import annotations
@@ -199,7 +200,7 @@ class RegisterSide(Side):
 
     # -- inside
 
-    def _handle(self, line: Line, message: Message, now_s: float) -> None:
+    def _handle(self, line: Line, message: Message) -> None:
         self._awaited.pop(line.name, None)
         match message:
             case ConnectResponse():
@@ -233,10 +234,10 @@ class RegisterSide(Side):
                 return
         self._events.append(RequestFailed("", error))
 
-    def _unknown(self, line: Line, now_s: float) -> None:
+    def _unknown(self, line: Line) -> None:
         """Messages of newer terminals are tolerated (2.1); the tap has seen them."""
 
-    def _reject(self, error: RemoteProtocolError, now_s: float) -> None:
+    def _reject(self, error: RemoteProtocolError) -> None:
         self._events.append(Malformed(error))
         self._count_malformed()
 

@@ -7,9 +7,9 @@
 Every 0x10 among SEQ, PAYLOAD and CRC is sent twice. CRC-16/XMODEM over SEQ, TYPE and PAYLOAD before stuffing.
 
 Source: PayTecAG/ecritf, examples/c++/ecr_example.cpp; verified by running it (observed).
-DEVIATION: the example ignores an unknown escape inside a frame. No sender writes one, so here the frame is damaged: two
-copies of a frame whose marks between them were hit would else read as one, because this check sum of a message that ends
-in its own check sum starts over at zero.
+DEVIATION: the example ignores an unknown escape inside a frame. No sender writes one, so here the frame is damaged. Two
+copies of a frame whose marks between them were hit would else read as one frame, because this check sum of a message
+that ends in its own check sum starts over at zero.
 """
 
 from __future__ import annotations

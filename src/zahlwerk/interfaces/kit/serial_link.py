@@ -117,6 +117,7 @@ class SerialLink:
         self._acknowledged = False
         self._dangling = False
         self._ack_deadline_s = 0.0
+        self._answered_by_s = 0.0
         self._ack_deadline_s_max = 0.0
         self._held_until_s: float | None = None
         self._surplus_acks = 0
@@ -224,7 +225,7 @@ class SerialLink:
         self.counters.repeats_sent += frame.sends > 0
         frame.sends += 1
         self._frames = [frame.wire]
-        self._ack_deadline_s = now_s + wire_seconds(len(frame.wire)) + ACK_TIMEOUT_S
+        self._ack_deadline_s = self._answered_by_s = now_s + wire_seconds(len(frame.wire)) + ACK_TIMEOUT_S
         # LIMIT: nothing that comes in can delay the repetition by more than the longest frame takes.
         self._ack_deadline_s_max = self._ack_deadline_s + wire_seconds(FRAME_BYTES_MAX)
 
@@ -247,9 +248,7 @@ class SerialLink:
             # A repetition that has not left needs no answer any more.
             self._frames.clear()
             frame.sends -= 1
-        # Each send brings one answer at the most; those not seen yet would acknowledge the next frame.
-        self._surplus_acks = frame.sends - frame.naks - 1
-        self._held_until_s = now_s + ACK_TIMEOUT_S if self._surplus_acks > 0 else None
+        self._hold(frame.sends - 1)
         self._advance(now_s)
 
     def _repeat_after_nak(self, now_s: float) -> None:
@@ -277,9 +276,16 @@ class SerialLink:
             self._queue.popleft()
         self._dangling = bool(self._separator) and (frame.separated or frame.part != frame.payload)
         self._failures.append(LinkFailure(frame.payload, frame.sends, reason))
-        self._surplus_acks = frame.sends - frame.naks
-        self._held_until_s = now_s + ACK_TIMEOUT_S if self._surplus_acks > 0 else None
+        self._hold(frame.sends)
         self._advance(now_s)
+
+    def _hold(self, surplus_acks: int) -> None:
+        """Keep the next frame back until late answers to this one came, or cannot come any more.
+
+        NAKs are not counted off: one damaged frame can bring two of them, and each makes us send once more.
+        """
+        self._surplus_acks = surplus_acks
+        self._held_until_s = self._answered_by_s if surplus_acks > 0 else None
 
     # --- receiving ---
 

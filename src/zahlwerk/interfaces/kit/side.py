@@ -68,7 +68,7 @@ class Side(ABC):
             if isinstance(item, bytes):
                 self._receive_line(item, now_s)
             else:
-                self._reject(RemoteProtocolError(f"a line of more than {item.size_bytes} bytes"), now_s)
+                self._reject(RemoteProtocolError(f"a line of more than {item.size_bytes} bytes"))
 
     def data_to_send(self) -> list[bytes]:
         """Lines to send, in order; returns and empties."""
@@ -95,15 +95,15 @@ class Side(ABC):
     # -- for the sides
 
     @abstractmethod
-    def _handle(self, line: Line, message: Message, now_s: float) -> None:
+    def _handle(self, line: Line, message: Message) -> None:
         """A known message other than a heartbeat."""
 
     @abstractmethod
-    def _unknown(self, line: Line, now_s: float) -> None:
+    def _unknown(self, line: Line) -> None:
         """A message that only newer peers know."""
 
     @abstractmethod
-    def _reject(self, error: RemoteProtocolError, now_s: float) -> None:
+    def _reject(self, error: RemoteProtocolError) -> None:
         """A line that is no message."""
 
     @abstractmethod
@@ -143,12 +143,12 @@ class Side(ABC):
         try:
             line = decode_line(raw)
         except RemoteProtocolError as exc:
-            self._reject(exc, now_s)
+            self._reject(exc)
             return
         self._alive(now_s)
         if line.message is None:
-            self._unknown(line, now_s)
+            self._unknown(line)
         elif isinstance(line.message, HeartbeatRequest):
             self._write(HeartbeatResponse())
         elif not isinstance(line.message, HeartbeatResponse):
-            self._handle(line, line.message, now_s)
+            self._handle(line, line.message)

@@ -263,7 +263,7 @@ class TerminalSide(Side):
 
     # -- what the register says
 
-    def _handle(self, line: Line, message: Message, now_s: float) -> None:
+    def _handle(self, line: Line, message: Message) -> None:
         self._undelivered = None if not isinstance(message, ConnectRequest) else self._undelivered
         if isinstance(message, ConnectRequest):
             self._introduce(message)
@@ -375,10 +375,10 @@ class TerminalSide(Side):
             seconds = min(message.seconds, EXTENSION_SECONDS_MAX)
             self._events.append(ExtensionWanted(seconds, message.cardholder_text or ""))
 
-    def _unknown(self, line: Line, now_s: float) -> None:
+    def _unknown(self, line: Line) -> None:
         self.refuse(OurErrorCode.UNKNOWN_MESSAGE, f"Unknown message {line.name[:64]!r}")
 
-    def _reject(self, error: RemoteProtocolError, now_s: float) -> None:
+    def _reject(self, error: RemoteProtocolError) -> None:
         self.refuse(OurErrorCode.MALFORMED, str(error))
         self._count_malformed()
 

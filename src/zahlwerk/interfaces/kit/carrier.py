@@ -25,7 +25,7 @@ from zahlwerk.urls import Context
 
 __all__ = ["Carrier", "Running"]
 
-_REFUSED_START: Final = frozenset(OurErrorCode) - {OurErrorCode.NOTHING_TO_CONFIRM}
+_REFUSED_START: Final = frozenset(OurErrorCode) - {OurErrorCode.NOTHING_TO_CONFIRM, OurErrorCode.UNCERTAIN}
 _REFUSED_HOLD: Final = frozenset({OurErrorCode.NOTHING_TO_CONFIRM, OurErrorCode.AMOUNT})
 
 

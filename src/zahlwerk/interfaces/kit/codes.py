@@ -360,6 +360,8 @@ class OurErrorCode(IntEnum):
     LOCKED = 8
     AMOUNT = 9
     NOT_CONNECTED = 10
+    UNCERTAIN = 11
+    """Something broke while money may have moved: the only one of our codes that is no refusal."""
 
 
 @unique

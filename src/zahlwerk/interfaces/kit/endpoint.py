@@ -15,8 +15,8 @@ from typing import Final
 from zahlwerk.clock import random_source
 from zahlwerk.errors import (
     InvalidRequest,
+    MoneyMoved,
     NotSupported,
-    PaymentNotFound,
     TerminalBusy,
     TerminalError,
     TerminalRefused,
@@ -295,7 +295,7 @@ class KitEndpoint(Endpoint):
         except InvalidRequest as exc:
             self._side.refuse(OurErrorCode.MALFORMED, str(exc))
         except TerminalError as exc:
-            self._side.refuse(OurErrorCode.NOT_SUPPORTED, f"{exc}")
+            self._side.refuse(_code_of(exc), str(exc))
         self._turn()
 
     # -- a transaction
@@ -324,7 +324,10 @@ class KitEndpoint(Endpoint):
         except InvalidRequest as exc:
             self._refuse_transaction(OurErrorCode.AMOUNT, str(exc))
         except TerminalError as exc:
-            self._refuse_transaction(OurErrorCode.NOT_SUPPORTED, f"{exc}")
+            self._refuse_transaction(_code_of(exc), str(exc))
+        except Exception as exc:
+            _log.exception("kit.terminal_failed error=%s", type(exc).__name__)
+            self._refuse_transaction(OurErrorCode.UNCERTAIN, "The terminal failed; the outcome is not known")
         else:
             await self._report(message, payment)
         finally:
@@ -368,8 +371,7 @@ class KitEndpoint(Endpoint):
         if payment.outcome is Outcome.UNKNOWN:
             # Nothing true can be said. The register's own time runs out, and it settles by its own rules (4.9).
             self._side.trx = Trx.IDLE
-            self._side.tell(ErrorNotification(error_code=int(OurErrorCode.BUSY), error_source="ECR",
-                                              error_description="The outcome is not known yet"))  # fmt: skip
+            self._side.refuse(OurErrorCode.UNCERTAIN)
             return
         self._side.result(response)
         self._turn()
@@ -473,7 +475,7 @@ class KitEndpoint(Endpoint):
         except TerminalRefused as exc:
             self._side.refuse(OurErrorCode.NOTHING_TO_CONFIRM, str(exc))
         except TerminalError as exc:
-            self._side.refuse(OurErrorCode.NOT_SUPPORTED, str(exc))
+            self._side.refuse(OurErrorCode.UNCERTAIN, str(exc))
         else:
             if payment.outcome is not Outcome.UNKNOWN:
                 answer = TransactionConfirmationResponse() if wanted.confirm else _rolled_back(payment)
@@ -539,7 +541,9 @@ class KitEndpoint(Endpoint):
             case ReaderChanged(state) if options.use_external_display:
                 self._side.tell(RFIDStatusNotification(rfid_status=device.reader_to_wire(state)))
             case Notice(text, code, source):
-                self._side.tell(ErrorNotification(error_code=code, error_source=source or None, error_description=text))
+                # Never as "ECR": with our own name it would read as the refusal of what the register is doing.
+                where = source if source and source != "ECR" else "Terminal"
+                self._side.tell(ErrorNotification(error_code=code, error_source=where, error_description=text))
             case _:
                 pass
 
@@ -568,13 +572,12 @@ class KitEndpoint(Endpoint):
             _log.error("kit.endpoint_failed error=%s", type(exc).__name__, exc_info=exc)
 
 
-def _code_of(exc: TerminalRefused) -> OurErrorCode:
-    if isinstance(exc.code, int) and exc.code in set(OurErrorCode):
-        return OurErrorCode(exc.code)
+def _code_of(exc: TerminalError) -> OurErrorCode:
+    """Our code for what went wrong; only what certainly moved no money is told as a refusal."""
+    if exc.money_moved is not MoneyMoved.NO:
+        return OurErrorCode.UNCERTAIN
     if "shift" in str(exc):
         return OurErrorCode.SHIFT_CLOSED
-    if isinstance(exc, PaymentNotFound):
-        return OurErrorCode.NOTHING_TO_CONFIRM
     return OurErrorCode.NOT_SUPPORTED
 
 

@@ -120,6 +120,7 @@ _TEXTS: Final = {
     OurErrorCode.LOCKED: "Terminal is locked",
     OurErrorCode.AMOUNT: "Amount out of range",
     OurErrorCode.NOT_CONNECTED: "Not connected: send ConnectRequest first",
+    OurErrorCode.UNCERTAIN: "The outcome is not known",
 }
 
 
@@ -224,7 +225,7 @@ class TerminalSide(Side):
         self._result = response if happened is TrxInput.APPROVAL else None
         if happened is TrxInput.HELD and response.trx_seq_cnt is not None:
             self._holds[response.trx_seq_cnt] = response.amt_auth
-        self._undelivered = response
+        self._undelivered = None if self.is_connected else response
         self.tell(response)
 
     def confirmed(self, response: TransactionConfirmationResponse) -> None:

@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable, Generator, Mapping
 from dataclasses import dataclass, field
 from enum import Enum, unique
 from types import MappingProxyType
-from typing import Final, NewType, Self, TypeAlias
+from typing import TYPE_CHECKING, Final, NewType, Self, TypeAlias
 
 from zahlwerk.errors import InvalidRequest, LocalProtocolError, NotSupported
 from zahlwerk.events import EventHub, EventListener, EventStream, Printer, TerminalStatus
@@ -28,6 +28,9 @@ from zahlwerk.payment import (
     ReceiptKind,
     new_reference,
 )
+
+if TYPE_CHECKING:
+    from zahlwerk.faults import LinkFaults
 
 __all__ = [
     "CONFIRM",
@@ -332,6 +335,8 @@ class Terminal(ABC):
 
     def __init__(self) -> None:
         self._hub = EventHub()
+        self.link_faults: LinkFaults | None = None
+        """What an endpoint does to its link on purpose; only test terminals set it."""
 
     # -- the connection
 

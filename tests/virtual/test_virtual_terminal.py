@@ -52,7 +52,7 @@ from zahlwerk.terminal import (
     Witness,
 )
 from zahlwerk.virtual.deck import card
-from zahlwerk.virtual.faults import STEPS
+from zahlwerk.faults import STEPS
 from zahlwerk.virtual.settings import Settings
 from zahlwerk.virtual.states import State
 from zahlwerk.virtual.terminal import VirtualTerminal

@@ -1,1 +1,1 @@
-
+"""The `zahlwerk` command. Thin: words in, words out; what to do stands below."""

@@ -12,6 +12,7 @@ from datetime import timedelta
 from typing import Final
 
 from zahlwerk.events import Printer, Progress, ProgressChanged
+from zahlwerk.faults import Action
 from zahlwerk.lifecycle import PaymentState, Step
 from zahlwerk.money import Money
 from zahlwerk.payment import (
@@ -26,7 +27,6 @@ from zahlwerk.terminal import Decision, Witness
 from zahlwerk.virtual.amounts import behaviour_of
 from zahlwerk.virtual.deck import Card
 from zahlwerk.virtual.device import Crashed, Device, Record, Signal, SignalKind
-from zahlwerk.virtual.faults import Action
 from zahlwerk.virtual.host import HostAnswer
 from zahlwerk.virtual.kinds import RULES, CardUse
 from zahlwerk.virtual.results import Result, declined

@@ -29,11 +29,11 @@ from zahlwerk.events import (
     TerminalEvent,
     TerminalStatus,
 )
+from zahlwerk.faults import FaultPlan
 from zahlwerk.payment import Payment, Receipt, ReceiptKind
 from zahlwerk.timeouts import Waits
 from zahlwerk.virtual.counters import Counters, Tally
 from zahlwerk.virtual.deck import Card, deck
-from zahlwerk.virtual.faults import FaultPlan
 from zahlwerk.virtual.host import Host
 from zahlwerk.virtual.receipts import Head
 from zahlwerk.virtual.settings import Settings

@@ -102,6 +102,15 @@ def payment_receipt(
     return _paper(lines, head)
 
 
+def undone_receipt(payment: Payment, head: Head) -> str:
+    """What the terminal keeps of a payment that was authorised and then taken back: handed out when asked for."""
+    lines = _top(ReceiptKind.MERCHANT, head)
+    lines += _centred(word(f"kind {payment.kind.value}", head.language), head.width)
+    lines += _rows(_CARD, payment, head)
+    lines += ["", *_centred(word("taken back", head.language), head.width)]
+    return _paper(lines, head)
+
+
 def service_receipt(
     kind: ReceiptKind, head: Head, *, totals: Iterable[Total] | None = None, rows: Iterable[tuple[str, str]] = ()
 ) -> str:

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 from zahlwerk.currency import Currency
 from zahlwerk.errors import ConfigurationError
+from zahlwerk.faults import FaultPlan
 from zahlwerk.urls import Url
 from zahlwerk.virtual.deck import Card, card
-from zahlwerk.virtual.faults import FaultPlan
 from zahlwerk.virtual.receipts import WIDTH_DEFAULT, WIDTH_MAX, WIDTH_MIN
 from zahlwerk.virtual.texts import LANGUAGES
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from zahlwerk.clock import Clock, SystemClock
+from zahlwerk.clock import Clock, SystemClock, random_source
 from zahlwerk.errors import (
     InvalidRequest,
     LinkLost,
@@ -20,6 +20,7 @@ from zahlwerk.errors import (
     TerminalRefused,
 )
 from zahlwerk.events import Notice, Printer, ShiftChanged, TerminalStatus
+from zahlwerk.faults import Action, LinkFaults
 from zahlwerk.lifecycle import PaymentState
 from zahlwerk.money import Money
 from zahlwerk.payment import Payment, PaymentKind, PaymentRequest, Receipt, ReceiptKind
@@ -45,11 +46,10 @@ from zahlwerk.virtual.books import capture_hold, issue_receipts, recover, releas
 from zahlwerk.virtual.cardholder import CardHolder
 from zahlwerk.virtual.deck import card, deck
 from zahlwerk.virtual.device import REBOOT_S, Crashed, Device, Signal, SignalKind
-from zahlwerk.virtual.faults import Action
 from zahlwerk.virtual.flow import PaymentFlow
 from zahlwerk.virtual.host import Host
 from zahlwerk.virtual.kinds import RULES
-from zahlwerk.virtual.receipts import service_receipt
+from zahlwerk.virtual.receipts import service_receipt, undone_receipt
 from zahlwerk.virtual.results import ErrorCode
 from zahlwerk.virtual.services import ORDERS, WORKS, automatic_answer, judge
 from zahlwerk.virtual.settings import Settings
@@ -61,6 +61,9 @@ __all__ = ["VirtualTerminal"]
 SCAN_DEFAULT: Final = "7612345678900"
 EXTEND_MAX_S: Final = 3_600
 _RUNNING: Final = frozenset({State.OPEN, State.WAIT_CARD, State.CARD})
+
+
+_TAKEN_BACK: Final = frozenset({PaymentState.ROLLED_BACK, PaymentState.RELEASED})
 
 
 class VirtualTerminal(CardHolder, Terminal):
@@ -78,6 +81,8 @@ class VirtualTerminal(CardHolder, Terminal):
         super().__init__()
         self.settings = settings or Settings()
         self._device = Device(self.settings, clock=clock or SystemClock(), waits=waits, emit=self._hub.emit)
+        if any(not fault.is_terminal for fault in self._device.plan.faults):
+            self.link_faults = LinkFaults(self._device.plan, random_source(self.settings.seed))
         self._flow: PaymentFlow | None = None
         self._opened_once = False
 
@@ -408,6 +413,8 @@ class VirtualTerminal(CardHolder, Terminal):
         if number is not None and kind in {ReceiptKind.MERCHANT, ReceiptKind.CUSTOMER}:
             record = device.records.get(number)
             found = next((r for r in record.payment.receipts if r.kind is kind), None) if record else None
+            if found is None and record is not None and record.payment.state in _TAKEN_BACK:
+                found = Receipt(kind, undone_receipt(record.payment, device.head()), sequence=number)
         if found is None:
             raise _refused(f"there is no such receipt: {kind.value}", ErrorCode.NOTHING_TO_CONFIRM)
         return found

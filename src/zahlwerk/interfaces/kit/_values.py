@@ -239,6 +239,9 @@ OUR_ERROR_ROWS: Final = _codes(
         ),
         OurErrorCode.AMOUNT: Phrase("Wrong amount", "Falscher Betrag", "Montant incorrect", "Importo errato"),
         OurErrorCode.NOT_CONNECTED: Phrase("Not connected", "Nicht verbunden", "Non connecté", "Non connesso"),
+        OurErrorCode.UNCERTAIN: Phrase(
+            "Outcome not known", "Ergebnis unbekannt", "Résultat inconnu", "Esito sconosciuto"
+        ),
     },
     OURS,
     not_in_schema=dict.fromkeys(OurErrorCode, OURS),

@@ -57,6 +57,7 @@ def attempt_from(reference: str, evidence: Evidence, sequence: int | None) -> At
         facts = Facts(
             counter_before=facts.counter_before,
             is_hold=facts.is_hold,
+            undoes=facts.undoes,
             sequence=sequence,
             amount_minor=facts.amount_minor,
             confirm=facts.confirm,

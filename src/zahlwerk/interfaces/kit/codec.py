@@ -18,6 +18,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Mapping
+from operator import attrgetter
 from types import MappingProxyType
 from typing import Final, NamedTuple, NoReturn
 
@@ -27,7 +28,16 @@ from zahlwerk.errors import InvalidRequest, LocalProtocolError, RemoteProtocolEr
 from zahlwerk.interfaces.kit.dictionary import MESSAGE_ROWS
 from zahlwerk.interfaces.kit.fields import AMOUNT_FIELDS, FIELDS, SENSITIVE_FIELDS, FieldKind
 from zahlwerk.interfaces.kit.masking import decoded_for_trace, mask_line, masked
-from zahlwerk.interfaces.kit.messages import MESSAGES, Message, name_of
+from zahlwerk.interfaces.kit.messages import (
+    MESSAGES,
+    ConnectRequest,
+    DialogResponse,
+    Message,
+    StatusResponse,
+    TransactionConfirmationRequest,
+    TransactionRequest,
+    name_of,
+)
 from zahlwerk.interfaces.kit.objects import KitStruct
 from zahlwerk.money import AMOUNT_MINOR_MAX
 
@@ -75,7 +85,8 @@ class Line(NamedTuple):
 
 _ENCODER: Final = msgspec.json.Encoder()
 _DECODERS: Final = {name: msgspec.json.Decoder(cls) for name, cls in MESSAGES.items()}
-_BY_BYTES: Final = {name.encode(): (name, decoder) for name, decoder in _DECODERS.items()}
+_BY_HEAD: Final = {b'{"' + name.encode() + b'":': (name, decoder.decode) for name, decoder in _DECODERS.items()}
+_BRACE: Final = ord("}")
 _ENVELOPE: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _ANYTHING: Final = msgspec.json.Decoder()
 _REQUIRED: Final = {row.name: row.required for row in MESSAGE_ROWS}
@@ -87,6 +98,17 @@ _AMOUNT_ATTRIBUTES: Final = {
     )
     for cls in MESSAGES.values()
 }
+# A constant second name makes attrgetter give a tuple for one amount too.
+_AMOUNTS_OF: Final = {
+    cls: attrgetter(*(attribute for attribute, _ in found), found[0][0])
+    for cls, found in _AMOUNT_ATTRIBUTES.items()
+    if found
+}
+# Messages with 0/1 fields, where a careless caller may have put a bool.
+_WITH_SWITCHES: Final = {
+    ConnectRequest, DialogResponse, StatusResponse, TransactionConfirmationRequest, TransactionRequest,
+}  # fmt: skip
+_HEAD: Final = {cls: b'{"' + name.encode() + b'":' for name, cls in MESSAGES.items()}
 _DIGITS_ACCEPTED: Final = frozenset(
     row.name for row in FIELDS.values()
     if row.kind in {FieldKind.INTEGER, FieldKind.ENUM, FieldKind.FLAGS, FieldKind.CURRENCY}
@@ -104,22 +126,20 @@ def decode_line(line: bytes) -> Line:
     Raises:
         RemoteProtocolError: with reason and position; its data is masked. See the module for what is refused.
     """
-    stripped = line.strip(b" \t\r\n")
-    if stripped[:2] == b'{"' and stripped[-2:] == b"}}":
-        end = stripped.find(b'":', 2)
-        known = _BY_BYTES.get(stripped[2:end])
-        if known is not None:
-            name, decoder = known
-            body = stripped[end + 2 : -1]
-            try:
-                message = decoder.decode(body)
-                # Our own encoding is the shortest of all: at the same length nothing was dropped, so the body holds no
-                # key twice, no unknown field and no null. All else goes the careful way. Bad UTF-8 fails to decode
-                # within a known field, and there are no others.
-                if len(_ENCODER.encode(message)) == len(body):
-                    return Line(name, message, body, _NOTHING)
-            except (msgspec.MsgspecError, ValueError, RecursionError):
-                pass  # the careful way finds the reason and the position
+    stripped = line.strip()
+    end = stripped.find(b":", 2) + 1
+    if (known := _BY_HEAD.get(stripped[:end])) is not None:
+        name, decode = known
+        body = stripped[end:-1]
+        try:
+            message = decode(body)
+            # Our own encoding is the shortest of all: at the same length nothing was dropped, so the body holds no key
+            # twice, no unknown field and no null. All else goes the careful way. Bad UTF-8 fails to decode within a
+            # known field, and there are no others.
+            if len(_ENCODER.encode(message)) == len(body) and stripped[-1] == _BRACE:
+                return tuple.__new__(Line, (name, message, body, _NOTHING, b""))
+        except (msgspec.MsgspecError, ValueError, RecursionError):
+            pass  # the careful way finds the reason and the position
     return _decode_carefully(line)
 
 
@@ -142,22 +162,22 @@ def encode_line(
         InvalidRequest: an amount out of range, or text that is no Unicode.
         LocalProtocolError: companions or extras that clash with the message, or card data that was not allowed.
     """
-    name = name_of(message)
+    cls = type(message)
     try:
-        _check_amounts(message)
+        if (amounts_of := _AMOUNTS_OF.get(cls)) is not None and (amounts := [a for a in amounts_of(message) if a]):
+            _check_amounts(message, amounts)
         body = _ENCODER.encode(message)
-        if b":true" in body or b":false" in body:
+        if cls in _WITH_SWITCHES and (b":true" in body or b":false" in body):
             body = _ENCODER.encode(_without_booleans(msgspec.to_builtins(message)))
         if extras:
             body = _joined(body, _checked_extras(message, extras, allow_card_data=allow_card_data))
-        line = b'{"%b":%b}' % (name.encode(), body)
-        if companions:
-            if clash := MESSAGES.keys() & companions.keys():
-                raise LocalProtocolError(f"{min(clash)} is a message and cannot stand beside {name}")
-            line = _joined(line, companions)
+        if not companions:
+            return _HEAD[cls] + body + b"}\n"
+        if clash := MESSAGES.keys() & companions.keys():
+            raise LocalProtocolError(f"{min(clash)} is a message and cannot stand beside {name_of(message)}")
+        return _joined(_HEAD[cls] + body + b"}", companions) + b"\n"
     except (UnicodeEncodeError, OverflowError, msgspec.MsgspecError, TypeError, RecursionError) as exc:
-        raise InvalidRequest(f"{name} cannot be written as JSON: {type(exc).__name__}") from exc
-    return line + b"\n"
+        raise InvalidRequest(f"{name_of(message)} cannot be written as JSON: {type(exc).__name__}") from exc
 
 
 def missing_fields(message: Message) -> tuple[str, ...]:
@@ -284,7 +304,9 @@ def _refuse(reason: str, line: bytes, position: int, *, cause: Exception | None 
     raise RemoteProtocolError(reason, position=position, data=mask_line(window[:4096])) from cause
 
 
-def _check_amounts(message: Message) -> None:
+def _check_amounts(message: Message, amounts: list[int]) -> None:
+    if min(amounts) >= 0 and max(amounts) <= AMOUNT_MINOR_MAX:
+        return
     for attribute, wire in _AMOUNT_ATTRIBUTES[type(message)]:
         value = getattr(message, attribute)
         if value is not None and not 0 <= value <= AMOUNT_MINOR_MAX:

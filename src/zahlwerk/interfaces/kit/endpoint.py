@@ -33,7 +33,9 @@ from zahlwerk.events import (
 from zahlwerk.interfaces.kit import device_conversion as device
 from zahlwerk.interfaces.kit.codes import OurErrorCode
 from zahlwerk.interfaces.kit.conversion import request_from_wire, response_from_payment
+from zahlwerk.interfaces.kit.faulty import FaultyStream
 from zahlwerk.interfaces.kit.framing import Link
+from zahlwerk.interfaces.kit.gate import introduced, turn_away
 from zahlwerk.interfaces.kit.masking import decoded_for_trace, mask_line
 from zahlwerk.interfaces.kit.messages import (
     CancelUIRequest,
@@ -182,11 +184,22 @@ class KitEndpoint(Endpoint):
     # -- connections
 
     async def _serve(self, stream: ByteStream) -> None:
-        if self._closing or (self._pump is not None and self._takeover == Takeover.NO):
+        if self._pump is not None:
+            newcomer = await introduced(stream, self._context.clock)
+            if newcomer is None:
+                return
+            if self._pump is not None and self._takeover == Takeover.NO:
+                await turn_away(stream)
+                return
+            stream = newcomer
+        if self._closing:
             return
         if self._pump is not None:
             self._pump.hang_up("another register has connected")
             self._lost_register()
+        faults = self._terminal.link_faults
+        if faults is not None:
+            stream = FaultyStream(stream, faults, self._context.clock)
         pump = Pump(stream, self._make_link(), self._side, clock=self._context.clock, on_events=self._drain)
         self._pump = pump
         number = self._open_trace(stream)

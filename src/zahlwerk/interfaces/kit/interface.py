@@ -132,6 +132,9 @@ def _serial_endpoint(url: Url, terminal: Terminal, context: Context) -> Endpoint
     from zahlwerk.interfaces.kit.serial_link import SerialLink
     from zahlwerk.interfaces.kit.serial_port import serve_port
 
+    if terminal.link_faults is not None:
+        raise ConfigurationError("faults of single messages need kit+tcp or kit+ws", remedy="listen on kit+tcp://")
+
     async def start(serve: Serve) -> tuple[Url, Stop]:
         return url, await serve_port(lambda: _open_port(url), serve, context)
 

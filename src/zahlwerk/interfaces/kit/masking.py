@@ -29,6 +29,8 @@ _VALUE: Final = re.compile(
     rb'(?i:(["\']?)\b(' + _NAMES + rb')\b\1\s*[:=]\s*)("(?:[^"\\]|\\.)*+(?:"|\\?$)|[\[{][^\]}]*+[\]}]?|[^,}\]\r\n]*)',
     re.DOTALL,
 )
+# The pattern above is slow and seldom needed; this one only asks whether it is.
+_MENTIONED: Final = re.compile(rb"(?<![a-z0-9_])(?:" + _NAMES.lower() + rb")(?![a-z0-9_])")
 _ESCAPED: Final = re.compile(rb"\\u00([2-7][0-9a-fA-F])")
 _OF_NAME: Final = {name.lower(): name for name in SENSITIVE_FIELDS}
 
@@ -38,7 +40,9 @@ def mask_line(line: bytes) -> bytes:
     if b"\\u00" in line:
         # A peer may write letters and digits as escapes, in names too; nobody's eye reads those better.
         line = _ESCAPED.sub(_unescaped, line)
-    return redact_bytes(_VALUE.sub(_starred, line))
+    if _MENTIONED.search(line.lower()):
+        line = _VALUE.sub(_starred, line)
+    return redact_bytes(line)
 
 
 def masked(value: object) -> object:

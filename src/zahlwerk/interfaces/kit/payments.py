@@ -56,7 +56,11 @@ class Payments:
         await get_ready()
         attempt = Attempt(
             request,
-            Facts(counter_before=self._side.trx_seq_cnt, is_hold=request.kind is PaymentKind.AUTHORISATION),
+            Facts(
+                counter_before=self._side.trx_seq_cnt,
+                is_hold=request.kind is PaymentKind.AUTHORISATION,
+                undoes=request.kind in {PaymentKind.REVERSAL, PaymentKind.RESERVATION_CANCEL},
+            ),
         )
         await witness.sending(evidence_of(attempt))
         if not self._connection.is_up:

@@ -20,12 +20,14 @@ __all__ = ["PART_CHARACTERS", "ReceiptCollector", "ReceiptPart", "ReceiptVerdict
 PART_CHARACTERS: Final = 4_000
 
 _REFUSED: Final = re.compile(
-    r"abgelehnt|ablehnung|storn|abgebrochen|abbruch|nicht\s+genehmigt|ung.ltig"
-    r"|refus|annul|interromp|rifiutat|non\s+autorizz|revoca"
-    r"|declin|denied|cancel|abort|revers|void|refund|not\s+approved|rolled?\s+back|no\s+payment",
+    r"abgelehnt|ablehnung|abgebrochen|abbruch|nicht\s+genehmigt|ung.ltig"
+    r"|refus|interromp|rifiutat|non\s+autorizz"
+    r"|declin|denied|abort|not\s+approved",
     re.IGNORECASE,
 )
-"""Words of refusal or undoing in the four languages of the terminals."""
+"""Words of refusal in the four languages of the terminals."""
+_UNDONE: Final = re.compile(r"storn|annul|revoca|cancel|revers|\bvoid|rolled?\s+back", re.IGNORECASE)
+"""Words of undoing. On the receipt of a reversal they say that it worked."""
 
 
 @unique
@@ -37,11 +39,17 @@ class ReceiptVerdict(Enum):
     SILENT = "nothing"
 
 
-def judge_receipt(text: str, response: TransactionResponse | None, *, amount_minor: int | None) -> ReceiptVerdict:
-    """What a receipt says about the payment with this answer and amount."""
+def judge_receipt(
+    text: str, response: TransactionResponse | None, *, amount_minor: int | None, undoes: bool = False
+) -> ReceiptVerdict:
+    """What a receipt says about the payment with this answer and amount.
+
+    Args:
+        undoes: it is itself a reversal or cancellation, so that words of undoing are no sign against it.
+    """
     if not text.strip():
         return ReceiptVerdict.SILENT
-    if _REFUSED.search(text):
+    if _REFUSED.search(text) or (not undoes and _UNDONE.search(text)):
         return ReceiptVerdict.NOT_APPROVED
     code = response.auth_c if response is not None else None
     digits = re.sub(r"[^0-9]", "", re.sub(r"(?<=[0-9])[.,'\u2019 ](?=[0-9])", "", text))

@@ -110,6 +110,8 @@ class Facts:
     counter_before: int | None = None
     """TrxSeqCnt just before the request left."""
     is_hold: bool = False
+    undoes: bool = False
+    """The payment is a reversal or cancellation: it has no amount, and its receipt speaks of undoing."""
     sequence: int | None = None
     """TrxSeqCnt of the answer, if one was seen."""
     amount_minor: int | None = None
@@ -122,6 +124,7 @@ class Facts:
         texts = {
             "counter_before": self.counter_before,
             "is_hold": int(self.is_hold),
+            "undoes": int(self.undoes),
             "sequence": self.sequence,
             "amount_minor": self.amount_minor,
             "confirm": None if self.confirm is None else int(self.confirm),
@@ -140,6 +143,7 @@ class Facts:
         return cls(
             counter_before=number("counter_before"),
             is_hold=bool(number("is_hold")),
+            undoes=bool(number("undoes")),
             sequence=number("sequence"),
             amount_minor=number("amount_minor"),
             confirm=None if confirm is None else bool(confirm),
@@ -327,7 +331,7 @@ class Settlement:
         """The whole receipt that was asked for; None: the terminal has none."""
         if self.phase is not Phase.RECEIPT:
             return
-        verdict = judge_receipt(text or "", self.response, amount_minor=self._amount_minor())
+        verdict = judge_receipt(text or "", self.response, amount_minor=self._amount_minor(), undoes=self._facts.undoes)
         if self.confirm_sent:
             self._judge_confirmed(verdict)
         elif verdict is ReceiptVerdict.NOT_APPROVED or (verdict is ReceiptVerdict.SILENT and not text):

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from zahlwerk.errors import ConfigurationError
-from zahlwerk.virtual.faults import Action, Delivery, Fault, FaultPlan, LinkFaults
+from zahlwerk.faults import Action, Delivery, Fault, FaultPlan, LinkFaults
 
 
 def link(plan: str, seed: int = 7) -> LinkFaults:

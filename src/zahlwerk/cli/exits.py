@@ -1,0 +1,86 @@
+"""What the exit code of a command means, and which error or outcome leads to which."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import IntEnum, unique
+from types import MappingProxyType
+from typing import Final
+
+from zahlwerk.errors import (
+    CardDataRefused,
+    ConfigurationError,
+    InvalidRequest,
+    LinkUnavailable,
+    MoneyMoved,
+    NotSupported,
+    TerminalBusy,
+    TerminalError,
+)
+from zahlwerk.lifecycle import PaymentState
+from zahlwerk.payment import Outcome, Payment
+
+__all__ = ["MEANINGS", "ExitCode", "epilog", "of_error", "of_payment"]
+
+
+@unique
+class ExitCode(IntEnum):
+    """How a command ended. 64 and up follow sysexits.h of BSD; 130 is the shell's custom for Ctrl-C."""
+
+    DONE = 0
+    NOT_APPROVED = 2
+    UNKNOWN = 3
+    USAGE = 64
+    DATA = 65
+    UNAVAILABLE = 69
+    FAILED = 70
+    BUSY = 75
+    STOPPED = 130
+
+
+MEANINGS: Final[Mapping[ExitCode, str]] = MappingProxyType({
+    ExitCode.DONE: "it did what was asked",
+    ExitCode.NOT_APPROVED: "not approved: declined, referred, aborted or failed; no money moved (probe: does not suit)",
+    ExitCode.UNKNOWN: "nobody knows yet: do not charge again, look the payment up",
+    ExitCode.USAGE: "the call was wrong: an option, amount, address or file, or the terminal cannot do this",
+    ExitCode.DATA: "some of the data was not understood (decode, trace)",
+    ExitCode.UNAVAILABLE: "nothing answers there, or the port could not be opened",
+    ExitCode.FAILED: "something else went wrong; no money moved",
+    ExitCode.BUSY: "the terminal is busy: try again later",
+    ExitCode.STOPPED: "stopped with Ctrl-C (a payment that is stopped ends with 2 or 3)",
+})  # fmt: skip
+"""Each exit code in words."""
+
+_USAGE: Final = (InvalidRequest, ConfigurationError, NotSupported, CardDataRefused)
+
+
+def of_error(error: TerminalError, *, moves_money: bool) -> ExitCode:
+    """The exit code of an error.
+
+    Args:
+        error: what went wrong.
+        moves_money: False for commands that only ask: whatever happens to them, no money has moved.
+    """
+    if isinstance(error, _USAGE):
+        return ExitCode.USAGE
+    if isinstance(error, LinkUnavailable):
+        return ExitCode.UNAVAILABLE
+    if isinstance(error, TerminalBusy):
+        return ExitCode.BUSY
+    if moves_money and error.money_moved is not MoneyMoved.NO:
+        return ExitCode.UNKNOWN
+    return ExitCode.FAILED
+
+
+def of_payment(payment: Payment) -> ExitCode:
+    """The exit code of an outcome: a release is done when the hold is released, everything else when approved."""
+    if payment.outcome is Outcome.UNKNOWN:
+        return ExitCode.UNKNOWN
+    if payment.outcome is Outcome.APPROVED or payment.state is PaymentState.RELEASED:
+        return ExitCode.DONE
+    return ExitCode.NOT_APPROVED
+
+
+def epilog() -> str:
+    """The table for the help page; blank lines keep its lines apart."""
+    return "Exit codes:\n\n" + "\n\n".join(f"{code.value:>3}  {text}" for code, text in MEANINGS.items())

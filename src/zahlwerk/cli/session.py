@@ -1,0 +1,223 @@
+"""Runs a command: from its asynchronous work to its exit code, with Ctrl-C and errors on the way.
+
+A command that has begun a payment is not simply killed: the first Ctrl-C (or SIGTERM) asks the terminal to stop, and
+the outcome is still waited for and told; the second leaves the terminal alone and says that nobody knows.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NoReturn
+
+import typer
+
+from zahlwerk.cli.exits import ExitCode, of_error
+from zahlwerk.cli.output import Output
+from zahlwerk.errors import LocalError, MoneyMoved, PeerSilent, TerminalError
+from zahlwerk.payment import Payment, PaymentRequest
+from zahlwerk.terminal import Evidence, Terminal, Witness
+from zahlwerk.transport.trace import TraceRecorder
+from zahlwerk.urls import Context, connect
+
+__all__ = ["Access", "Guard", "Job", "Note", "opened", "perform", "recording", "settle", "transact"]
+
+
+class Guard:
+    """What Ctrl-C and SIGTERM do. `stopper` is told how often they came; without one the command is cancelled."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.stopper: Callable[[int], None] | None = None
+        self._task: asyncio.Task[object] | None = None
+
+    @contextlib.contextmanager
+    def watching(self) -> Iterator[None]:
+        """Listens for the signals while the block runs; where a system or thread has none, does nothing."""
+        self._task = asyncio.current_task()
+        loop = asyncio.get_running_loop()
+        watched = []
+        for number in (signal.SIGINT, signal.SIGTERM):
+            with contextlib.suppress(NotImplementedError, ValueError, RuntimeError):
+                loop.add_signal_handler(number, self.came)
+                watched.append(number)
+        try:
+            yield
+        finally:
+            for number in watched:
+                loop.remove_signal_handler(number)
+
+    def came(self) -> None:
+        """One signal came."""
+        self.count += 1
+        if self.count > 2:
+            os._exit(ExitCode.STOPPED if self.stopper is None else ExitCode.UNKNOWN)
+        if self.stopper is not None:
+            self.stopper(self.count)
+        elif self._task is not None:
+            self._task.cancel()
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What the work of a command is given."""
+
+    out: Output
+    guard: Guard
+
+
+class _StoppedInTime(LocalError):
+    """Ctrl-C came before anything was sent."""
+
+    remedy = "start again when you like"
+
+
+def perform(work: Callable[[Job], Coroutine[None, None, ExitCode]], *, as_json: bool, moves_money: bool) -> NoReturn:
+    """Run the work of a command, then leave with its exit code.
+
+    Args:
+        work: what the command does.
+        as_json: for programs.
+        moves_money: whether an error may mean that money moved.
+    """
+    out = Output(as_json=as_json)
+    try:
+        code = asyncio.run(_guarded(work, Job(out, Guard()), moves_money=moves_money))
+    except TerminalError as exc:
+        out.error(exc, money_moved=None if moves_money else MoneyMoved.NO)
+        if _wants_traceback():
+            raise
+        code = of_error(exc, moves_money=moves_money)
+    finally:
+        out.end_wait()
+    raise typer.Exit(code)
+
+
+async def _guarded(work: Callable[[Job], Coroutine[None, None, ExitCode]], job: Job, *, moves_money: bool) -> ExitCode:
+    with job.guard.watching():
+        try:
+            return await work(job)
+        except asyncio.CancelledError:
+            if not job.guard.count:
+                raise
+    if not moves_money:
+        return ExitCode.STOPPED
+    job.out.error(_StoppedInTime("stopped before anything was sent; no money moved"))
+    return ExitCode.NOT_APPROVED
+
+
+def _wants_traceback() -> bool:
+    return os.environ.get("ZAHLWERK_DEBUG", "") not in {"", "0"}
+
+
+# -- the terminal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Access:
+    """How a command gets to its terminal."""
+
+    url: str
+    trace: Path | None = None
+    seed: int | None = None
+    connect_timeout_s: float | None = None
+    """How long the terminal may take to answer at all; None for the interface's own time."""
+
+
+@contextlib.contextmanager
+def recording(path: Path | None) -> Iterator[TraceRecorder | None]:
+    """A trace recorder while the block runs, if there is a file to write to."""
+    if path is None:
+        yield None
+        return
+    with TraceRecorder(path) as recorder:
+        yield recorder
+
+
+@contextlib.asynccontextmanager
+async def opened(job: Job, access: Access) -> AsyncIterator[Terminal]:
+    """The terminal, open, with all that it tells on the output."""
+    with recording(access.trace) as trace:
+        terminal = connect(access.url, Context(trace=trace, seed=access.seed))
+        stop = terminal.listen(job.out.terminal_event)
+        job.out.wait("connecting …")
+        try:
+            await _open(terminal, access)
+            job.out.end_wait()
+            yield terminal
+        finally:
+            stop()
+            await terminal.close()
+
+
+async def _open(terminal: Terminal, access: Access) -> None:
+    try:
+        async with asyncio.timeout(access.connect_timeout_s):
+            await terminal.open()
+    except TimeoutError:
+        raise PeerSilent(
+            f"{access.url} did not answer as a terminal within {access.connect_timeout_s:g} s",
+            money_moved=MoneyMoved.NO,
+            remedy="check the address; `zahlwerk probe` tells what answers there",
+        ) from None
+
+
+class Note(Witness):
+    """Confirms everything, and remembers what a later `lookup` needs."""
+
+    def __init__(self) -> None:
+        self.evidence: Evidence = {}
+
+    async def sending(self, evidence: Evidence) -> None:
+        self.evidence = evidence
+
+
+async def transact(job: Job, terminal: Terminal, request: PaymentRequest, note: Note) -> Payment:
+    """Carry a payment out, to its end even if it is to be stopped."""
+
+    async def stop() -> None:
+        with contextlib.suppress(TerminalError):
+            await terminal.abort()
+
+    return await _to_its_end(
+        job, terminal, terminal.transact(request, witness=note), stop, "stopping the payment (Ctrl-C again leaves)"
+    )
+
+
+async def settle(job: Job, terminal: Terminal, work: Coroutine[None, None, Payment]) -> Payment:
+    """Carry the settlement of a hold out; it cannot be stopped once it has begun."""
+
+    async def nothing() -> None:
+        pass
+
+    return await _to_its_end(job, terminal, work, nothing, "this cannot be stopped any more (Ctrl-C again leaves)")
+
+
+async def _to_its_end(
+    job: Job,
+    terminal: Terminal,
+    work: Coroutine[None, None, Payment],
+    stop: Callable[[], Coroutine[None, None, None]],
+    words: str,
+) -> Payment:
+    tasks: set[asyncio.Task[None]] = set()
+
+    def came(count: int) -> None:
+        if count == 1:
+            job.out.tell(words, step="STOPPING")
+            tasks.add(asyncio.create_task(stop()))
+        else:
+            # Closing ends whatever runs as UNKNOWN.
+            tasks.add(asyncio.create_task(terminal.close()))
+
+    job.guard.stopper = came
+    try:
+        return await work
+    finally:
+        job.guard.stopper = None
+        await asyncio.gather(*tasks, return_exceptions=True)

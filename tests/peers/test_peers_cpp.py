@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -40,14 +41,13 @@ async def run(example: Path, *, card: str = "visa", noise: Noise | None = None) 
                 stdout=asyncio.subprocess.DEVNULL,
                 stderr=asyncio.subprocess.PIPE,
             )
-            try:
-                # It waits for a key at the end: there is none, and it ends.
-                _, said = await asyncio.wait_for(process.communicate(b""), LONGEST_S)
-            finally:
-                if process.returncode is None:
-                    process.kill()
-                    await process.wait()
-    return Run(process.returncode or 0, said.decode(errors="replace"), conversation)
+            # It waits for a key at the end: there is none, and it ends.
+            said = asyncio.create_task(process.communicate(b""))
+            await asyncio.wait([said], timeout=LONGEST_S)
+            if process.returncode is None:
+                process.kill()
+            _, error_output = await said
+    return Run(process.returncode or 0, error_output.decode(errors="replace"), conversation)
 
 
 async def test_it_pays_confirms_and_fetches_a_receipt(cpp_example: Path, ecritf: Path) -> None:
@@ -56,13 +56,13 @@ async def test_it_pays_confirms_and_fetches_a_receipt(cpp_example: Path, ecritf:
     assert "All ok" in done.said
     assert done.exit_code == 0
     assert done.conversation.bodies("TransactionResponse")[0]["TrxResult"] == 0
-    assert done.conversation.count(sent=False) >= {
+    assert done.conversation.count(sent=False) >= Counter({
         "ConnectRequest": 1,
         "StatusRequest": 1,
         "ActivationRequest": 1,
         "TransactionRequest": 1,
         "TransactionConfirmationRequest": 1,
-    }
+    })
     assert done.conversation.count(sent=True)["TransactionConfirmationResponse"] == 1
     assert done.conversation.against_schema(ecritf / "ecritf-schema.json", sent=True) == []
 

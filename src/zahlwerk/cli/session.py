@@ -17,7 +17,7 @@ from typing import NoReturn
 
 import typer
 
-from zahlwerk.cli.exits import ExitCode, of_error
+from zahlwerk.cli.exits import ExitCode, of_error, of_payment
 from zahlwerk.cli.output import Output
 from zahlwerk.errors import LocalError, MoneyMoved, PeerSilent, TerminalError
 from zahlwerk.payment import Payment, PaymentRequest
@@ -29,11 +29,16 @@ __all__ = ["Access", "Guard", "Job", "Note", "opened", "perform", "recording", "
 
 
 class Guard:
-    """What Ctrl-C and SIGTERM do. `stopper` is told how often they came; without one the command is cancelled."""
+    """What Ctrl-C and SIGTERM do: cancel the command, or, once something has been sent, tell the `stopper`."""
 
     def __init__(self) -> None:
         self.count = 0
+        self.sent = False
+        """Something that moves money was sent: the command is not cancelled any more."""
         self.stopper: Callable[[int], None] | None = None
+        """Is told how often a signal has come."""
+        self.code = ExitCode.STOPPED
+        """What to leave with if the user does not want to wait."""
         self._task: asyncio.Task[object] | None = None
 
     @contextlib.contextmanager
@@ -56,10 +61,10 @@ class Guard:
         """One signal came."""
         self.count += 1
         if self.count > 2:
-            os._exit(ExitCode.STOPPED if self.stopper is None else ExitCode.UNKNOWN)
+            os._exit(self.code)
         if self.stopper is not None:
             self.stopper(self.count)
-        elif self._task is not None:
+        elif self._task is not None and not self.sent:
             self._task.cancel()
 
 
@@ -107,7 +112,7 @@ async def _guarded(work: Callable[[Job], Coroutine[None, None, ExitCode]], job: 
                 raise
     if not moves_money:
         return ExitCode.STOPPED
-    job.out.error(_StoppedInTime("stopped before anything was sent; no money moved"))
+    job.out.error(_StoppedInTime("stopped before the payment was sent; no money moved"))
     return ExitCode.NOT_APPROVED
 
 
@@ -215,9 +220,12 @@ async def _to_its_end(
             # Closing ends whatever runs as UNKNOWN.
             tasks.add(asyncio.create_task(terminal.close()))
 
-    job.guard.stopper = came
+    guard = job.guard
+    guard.stopper, guard.sent, guard.code = came, True, ExitCode.UNKNOWN
     try:
-        return await work
+        payment = await work
+        guard.code = of_payment(payment)
+        return payment
     finally:
-        job.guard.stopper = None
+        guard.stopper = None
         await asyncio.gather(*tasks, return_exceptions=True)

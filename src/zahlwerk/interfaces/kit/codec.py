@@ -164,8 +164,10 @@ def encode_line(
     """
     cls = type(message)
     try:
-        if (amounts_of := _AMOUNTS_OF.get(cls)) is not None and (amounts := [a for a in amounts_of(message) if a]):
-            _check_amounts(message, amounts)
+        if cls in _AMOUNTS_OF:
+            for amount in _AMOUNTS_OF[cls](message):
+                if amount and not 0 < amount <= AMOUNT_MINOR_MAX:
+                    _refuse_amount(message)
         body = _ENCODER.encode(message)
         if cls in _WITH_SWITCHES and (b":true" in body or b":false" in body):
             body = _ENCODER.encode(_without_booleans(msgspec.to_builtins(message)))
@@ -304,13 +306,10 @@ def _refuse(reason: str, line: bytes, position: int, *, cause: Exception | None 
     raise RemoteProtocolError(reason, position=position, data=mask_line(window[:4096])) from cause
 
 
-def _check_amounts(message: Message, amounts: list[int]) -> None:
-    if min(amounts) >= 0 and max(amounts) <= AMOUNT_MINOR_MAX:
-        return
-    for attribute, wire in _AMOUNT_ATTRIBUTES[type(message)]:
-        value = getattr(message, attribute)
-        if value is not None and not 0 <= value <= AMOUNT_MINOR_MAX:
-            raise InvalidRequest(f"{wire} must be 0 to {AMOUNT_MINOR_MAX} minor units")
+def _refuse_amount(message: Message) -> NoReturn:
+    values = ((wire, getattr(message, attribute)) for attribute, wire in _AMOUNT_ATTRIBUTES[type(message)])
+    wrong = next(wire for wire, value in values if value and not 0 < value <= AMOUNT_MINOR_MAX)
+    raise InvalidRequest(f"{wrong} must be 0 to {AMOUNT_MINOR_MAX} minor units")
 
 
 def _checked_extras(message: Message, extras: Mapping[str, object], *, allow_card_data: bool) -> Mapping[str, object]:

@@ -32,6 +32,7 @@ from zahlwerk.events import (
     TerminalStatus,
 )
 from zahlwerk.interfaces.kit import device_conversion as device
+from zahlwerk.interfaces.kit import report_conversion
 from zahlwerk.interfaces.kit.attempts import (
     Attempt,
 )
@@ -249,7 +250,7 @@ class KitTerminal(Terminal):
 
     async def open_entries(self) -> tuple[OpenEntry, ...]:
         reports = await self._report(ReportType.OPEN_PETROL_AUTHORIZATIONS)
-        return tuple(entry for report in reports for entry in device.entries_from_report(report))
+        return tuple(entry for report in reports for entry in report_conversion.entries_from_report(report))
 
     # -- shift and figures
 
@@ -276,7 +277,7 @@ class KitTerminal(Terminal):
 
     async def totals(self, period: Period = Period.SHIFT) -> Totals:
         number = ReportType.SHIFT_SUM if period is Period.SHIFT else ReportType.ACCOUNTING_PERIOD_SUM
-        return device.totals_from_reports(await self._report(number), period)
+        return report_conversion.totals_from_reports(await self._report(number), period)
 
     async def end_of_day(self) -> Totals:
         with self._exclusive("the end of day"):

@@ -71,7 +71,7 @@ from zahlwerk.terminal import CONFIRM, ROLL_BACK, Decision, HoldId, Terminal, Te
 from zahlwerk.transport.stream import ByteStream
 from zahlwerk.urls import Context, Endpoint, Url
 
-__all__ = ["KitEndpoint", "Takeover"]
+__all__ = ["KitEndpoint"]
 
 _log: Final = logging.getLogger("zahlwerk.kit.endpoint")
 
@@ -84,15 +84,6 @@ Serve = Callable[[ByteStream], Coroutine[None, None, None]]
 Stop = Callable[[], Coroutine[None, None, None]]
 StartListening = Callable[[Serve], Coroutine[None, None, tuple[Url, Stop]]]
 """Begins to listen with a handler for connections; gives the actual address and the function that stops it."""
-
-
-class Takeover:
-    """What happens when a second register connects. Source: KIT fact sheet 1.2 (our choice)."""
-
-    YES: Final = "yes"
-    """The new one takes over, the former is hung up on."""
-    NO: Final = "no"
-    """The new one is hung up on."""
 
 
 class _RegisterWitness(Witness):
@@ -118,13 +109,16 @@ class KitEndpoint(Endpoint):
         make_link: Callable[[], Link],
         context: Context,
         *,
-        takeover: str = Takeover.YES,
+        takes_over: bool = True,
     ) -> None:
+        """Args:
+        takes_over: a second register takes the place of the first; otherwise it is turned away (1.2, our choice).
+        """
         self._terminal = terminal
         self._start_listening = start_listening
         self._make_link = make_link
         self._context = context
-        self._takeover = takeover
+        self._takes_over = takes_over
         self._side = TerminalSide(waits=context.waits)
         self._witness = _RegisterWitness(self)
         self._service = Service(terminal, self._side)
@@ -188,7 +182,7 @@ class KitEndpoint(Endpoint):
             newcomer = await introduced(stream, self._context.clock)
             if newcomer is None:
                 return
-            if self._pump is not None and self._takeover == Takeover.NO:
+            if self._has_pump() and not self._takes_over:
                 await turn_away(stream)
                 return
             stream = newcomer
@@ -232,6 +226,9 @@ class KitEndpoint(Endpoint):
         self._side.link_down()
         if self._side.trx is Trx.RUNNING and not self._closing:
             self._spawn(self._abort(silent=False))
+
+    def _has_pump(self) -> bool:
+        return self._pump is not None
 
     def _turn(self) -> None:
         if self._pump is not None:

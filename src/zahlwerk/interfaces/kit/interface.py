@@ -87,7 +87,7 @@ def _endpoint(
         host, port = await listener.start()
         return url.but(host=host, port=port), listener.close
 
-    return KitEndpoint(terminal, start, make_link, context, takeover=url.params.get("takeover", "yes"))
+    return KitEndpoint(terminal, start, make_link, context, takes_over=url.params.get("takeover", "yes") == "yes")
 
 
 # -- TCP

@@ -7,6 +7,7 @@ from typing import Final
 
 from zahlwerk.errors import InvalidRequest, NotSupported, PaymentNotFound, TerminalRefused
 from zahlwerk.interfaces.kit import device_conversion as device
+from zahlwerk.interfaces.kit import report_conversion as reports
 from zahlwerk.interfaces.kit.codes import (
     BatchCaptureFlags,
     DeviceCommandCode,
@@ -172,14 +173,14 @@ class Service:
     async def _report(self, message: ReportRequest) -> Message:
         number = message.report_type or int(ReportType.SHIFT_SUM)
         if number == ReportType.OPEN_PETROL_AUTHORIZATIONS:
-            return device.report_from_entries(await self._terminal.open_entries())
+            return reports.report_from_entries(await self._terminal.open_entries())
         periods = {
             int(ReportType.SHIFT_SUM): Period.SHIFT,
             int(ReportType.ACCOUNTING_PERIOD_SUM): Period.ACCOUNTING_PERIOD,
         }
         if number not in periods:
             raise NotSupported(f"make a report of type {number}", "this terminal")
-        return device.report_from_totals(await self._terminal.totals(periods[number]), report_type=number)
+        return reports.report_from_totals(await self._terminal.totals(periods[number]), report_type=number)
 
     async def _print(self, message: PrintReceiptRequest) -> Message:
         flags = message.receipt_flags or 0

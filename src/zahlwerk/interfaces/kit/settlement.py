@@ -13,12 +13,11 @@ The order of questions after something was lost is argued in docs/decisions/0002
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import Enum, unique
-from typing import Final, TypeAlias
+from typing import Final
 
 from zahlwerk.interfaces.kit.codes import ReportType, TrmStatus, TrxResult
+from zahlwerk.interfaces.kit.facts import Action, AskWitness, End, Ending, Facts, Send
 from zahlwerk.interfaces.kit.messages import (
     AbortTransactionRequest,
     ActivationRequest,
@@ -41,51 +40,6 @@ __all__ = ["Action", "AskWitness", "End", "Ending", "Facts", "Phase", "Send", "S
 
 
 @unique
-class Ending(Enum):
-    """How a payment ended, in the words of the settlement."""
-
-    CONFIRMED = "confirmed"
-    HELD = "held"
-    RELEASED = "released"
-    NOT_APPROVED = "not approved"
-    """The terminal's own answer says so: declined, referred, aborted."""
-    REFUSED = "refused"
-    """The terminal did not start it."""
-    ROLLED_BACK = "rolled back"
-    """Approved, then taken back because our side decided so."""
-    FAILED = "failed"
-    """Something was lost, and certainly no money moved."""
-    UNKNOWN = "unknown"
-
-
-@dataclass(frozen=True, slots=True)
-class Send:
-    """Send this now."""
-
-    message: Message
-
-
-@dataclass(frozen=True, slots=True)
-class AskWitness:
-    """Show the approval to the witness and come back with `decided`."""
-
-    response: TransactionResponse
-
-
-@dataclass(frozen=True, slots=True)
-class End:
-    """It is over."""
-
-    ending: Ending
-    response: TransactionResponse | None
-    confirmation: TransactionConfirmationResponse | None
-    why: str
-
-
-Action: TypeAlias = Send | AskWitness | End
-
-
-@unique
 class Phase(Enum):
     """What the settlement waits for."""
 
@@ -101,53 +55,6 @@ class Phase(Enum):
     COUNTER = "the transaction counter"
     RECEIPT = "the receipt"
     OVER = "nothing"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Facts:
-    """What must survive a restart for a payment to be settled afterwards (`Evidence`, in typed form)."""
-
-    counter_before: int | None = None
-    """TrxSeqCnt just before the request left."""
-    is_hold: bool = False
-    undoes: bool = False
-    """The payment is a reversal or cancellation: it has no amount, and its receipt speaks of undoing."""
-    sequence: int | None = None
-    """TrxSeqCnt of the answer, if one was seen."""
-    amount_minor: int | None = None
-    """Final amount of a confirmation that has been decided, where it is less than the approved one."""
-    confirm: bool | None = None
-    """What has been decided: True confirm, False roll back, None nothing yet. True means: Confirm 1 may have left."""
-
-    def to_evidence(self) -> Mapping[str, str]:
-        """As the text mapping that a `Witness` stores."""
-        texts = {
-            "counter_before": self.counter_before,
-            "is_hold": int(self.is_hold),
-            "undoes": int(self.undoes),
-            "sequence": self.sequence,
-            "amount_minor": self.amount_minor,
-            "confirm": None if self.confirm is None else int(self.confirm),
-        }
-        return {name: str(value) for name, value in texts.items() if value is not None}
-
-    @classmethod
-    def from_evidence(cls, evidence: Mapping[str, str]) -> Facts:
-        """Read back; what is missing or unreadable stays unknown."""
-
-        def number(name: str) -> int | None:
-            text = evidence.get(name, "")
-            return int(text) if text.isascii() and text.isdigit() else None
-
-        confirm = number("confirm")
-        return cls(
-            counter_before=number("counter_before"),
-            is_hold=bool(number("is_hold")),
-            undoes=bool(number("undoes")),
-            sequence=number("sequence"),
-            amount_minor=number("amount_minor"),
-            confirm=None if confirm is None else bool(confirm),
-        )
 
 
 # LIMIT: how many times Confirm 1 or Confirm 0 is sent in all before another witness is asked.

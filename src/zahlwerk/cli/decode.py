@@ -1,0 +1,153 @@
+"""`zahlwerk decode`: explains messages, byte by byte, from the command line, a file or standard input."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, BinaryIO, Final
+
+import typer
+
+from zahlwerk.cli.exits import ExitCode
+from zahlwerk.cli.options import JsonOption
+from zahlwerk.cli.session import Job, perform
+from zahlwerk.cli.views import plain
+from zahlwerk.errors import ConfigurationError, RemoteProtocolError
+
+if TYPE_CHECKING:
+    from zahlwerk.interfaces.kit.explain import Explanation
+
+__all__ = ["register"]
+
+LATER: Final = ("zvt", "mdb", "cctalk", "ocpp")
+# LIMIT: twice the longest KIT line as hexadecimal; what is longer is no message.
+LINE_BYTES_MAX: Final = 4 << 20
+# The escape byte with which every serial frame of KIT begins (fact sheet 1.4).
+_SERIAL: Final = 0x10
+
+
+def register(app: typer.Typer) -> None:
+    """Add this command."""
+    app.command(rich_help_panel="Tools")(decode)
+
+
+def decode(
+    protocol: Annotated[str, typer.Argument(metavar="PROTOCOL", help="kit (JSON lines or serial frames).")],
+    source: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[HEX|FILE|-]", help="Hexadecimal or JSON; a file with one message a line; - for stdin."),
+    ] = None,
+    language: Annotated[str, typer.Option("--language", metavar="LNG", help="en, de, fr or it.")] = "en",
+    json: JsonOption = False,
+) -> None:
+    """Explain messages: every field named and spelled out, card numbers masked.
+
+    Exits with 0 only if all of them were understood.
+    """
+
+    async def work(job: Job) -> ExitCode:
+        _check_protocol(protocol)
+        from zahlwerk.interfaces.kit.explain import explain_bytes
+
+        understood = True
+        for data in _messages(" ".join(source or ["-"])):
+            found = (data,) if not isinstance(data, bytes) else explain_bytes(data, language=language)
+            for explanation in found:
+                understood = understood and explanation.ok
+                job.out.record(explanation.as_dict())
+                _show(job, explanation)
+        return ExitCode.DONE if understood else ExitCode.DATA
+
+    perform(work, as_json=json, moves_money=False)
+
+
+def _check_protocol(protocol: str) -> None:
+    if protocol in LATER:
+        raise ConfigurationError(f"decoding {protocol} comes with a later version", remedy="this version decodes: kit")
+    if protocol != "kit":
+        raise ConfigurationError(f"there is no protocol {plain(protocol)[:32]!r}", remedy="write: zahlwerk decode kit")
+
+
+def _messages(source: str) -> Iterator[bytes | Explanation]:
+    """The messages of a source: their bytes, or why there are none."""
+    if source == "-":
+        yield from _of_file(sys.stdin.buffer)
+    elif _is_file(source):
+        try:
+            with Path(source).open("rb") as file:
+                yield from _of_file(file)
+        except OSError as exc:
+            reason = (exc.strerror or type(exc).__name__).lower()
+            raise ConfigurationError(f"cannot read {plain(source)}: {reason}", remedy="check the path") from exc
+    elif not source.lstrip().startswith("{") and any(mark in source for mark in "/\\.~"):
+        raise ConfigurationError(f"there is no file {plain(source)[:200]}", remedy="check the path")
+    else:
+        yield _of_line(source.encode("utf-8", "surrogateescape"))
+
+
+def _is_file(source: str) -> bool:
+    try:
+        return Path(source).exists()
+    except (OSError, ValueError):
+        return False
+
+
+def _of_file(file: BinaryIO) -> Iterator[bytes | Explanation]:
+    """One message a line; or, if it begins like one, a recording of serial frames as it is."""
+    with nullcontext(file) as lines:
+        first = lines.readline(LINE_BYTES_MAX)
+        if first[:1] and first[0] == _SERIAL:
+            yield first + lines.read(LINE_BYTES_MAX)
+            return
+        line = first
+        while line:
+            if len(line) >= LINE_BYTES_MAX and not line.endswith(b"\n"):
+                yield _failure(f"a line longer than {LINE_BYTES_MAX} bytes", 0)
+                while line and not line.endswith(b"\n"):
+                    line = lines.readline(LINE_BYTES_MAX)
+            elif line.strip():
+                yield _of_line(line)
+            line = lines.readline(LINE_BYTES_MAX)
+
+
+def _of_line(line: bytes) -> bytes | Explanation:
+    from zahlwerk.codec.hexdump import parse_hex
+
+    stripped = line.strip()
+    if stripped.startswith(b"{"):
+        return stripped
+    try:
+        return parse_hex(stripped.decode("utf-8", "replace"))
+    except RemoteProtocolError as exc:
+        return _failure(f"neither JSON nor hexadecimal: {exc.reason}", exc.position)
+
+
+def _failure(error: str, position: int | None) -> Explanation:
+    from zahlwerk.interfaces.kit.explain import Explanation
+
+    return Explanation(ok=False, error=error, position=position)
+
+
+def _show(job: Job, explanation: Explanation) -> None:
+    """One message, for people."""
+    if job.out.as_json:
+        return
+    if not explanation.ok:
+        where = "" if explanation.position is None else f" (at byte {explanation.position})"
+        job.out.say(f"not understood: {plain(explanation.error)}{where}", "bold red")
+        return
+    from rich.table import Table
+    from rich.text import Text
+
+    title = Text(plain(explanation.name), style="bold")
+    if explanation.code:
+        title.append(f"  {explanation.code}", style="dim")
+    job.out.show(title)
+    table = Table.grid(padding=(0, 2))
+    for field in explanation.fields:
+        row = (Text("  " + plain(field.tag), "cyan"), Text(plain(field.value)), Text(plain(field.name), "dim"))
+        table.add_row(*row)
+    if explanation.fields:
+        job.out.show(table, wide=False)

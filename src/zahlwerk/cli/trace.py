@@ -1,0 +1,76 @@
+"""`zahlwerk trace`: a recorded conversation, readable, or as a capture file for Wireshark."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from zahlwerk.cli.exits import ExitCode
+from zahlwerk.cli.options import JsonOption
+from zahlwerk.cli.session import Job, perform
+from zahlwerk.errors import RemoteProtocolError
+from zahlwerk.transport.trace import TraceEvent, TraceRecord, read_trace, render
+
+__all__ = ["register"]
+
+
+def register(app: typer.Typer) -> None:
+    """Add this command."""
+    app.command(rich_help_panel="Tools")(trace)
+
+
+def trace(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="Written with --trace FILE.")],
+    pcapng: Annotated[
+        Path | None, typer.Option("--pcapng", metavar="OUT", help="Write a capture that Wireshark opens.")
+    ] = None,
+    json: JsonOption = False,
+) -> None:
+    """Show a recorded conversation; card numbers are masked."""
+
+    async def work(job: Job) -> ExitCode:
+        try:
+            if pcapng is not None:
+                return _write(job, file, pcapng)
+            for record in read_trace(file):
+                job.out.record(_object(record))
+                for line in render([record]):
+                    job.out.say(line, _style(record))
+        except RemoteProtocolError as exc:
+            job.out.error(exc)
+            return ExitCode.DATA
+        return ExitCode.DONE
+
+    perform(work, as_json=json, moves_money=False)
+
+
+def _write(job: Job, file: Path, pcapng: Path) -> ExitCode:
+    from zahlwerk.transport.pcapng import write_pcapng
+
+    count = write_pcapng(read_trace(file), pcapng)
+    job.out.event("pcapng", file=str(pcapng), packets=count)
+    job.out.say(f"{pcapng}: {count} packets. Open it with Wireshark.")
+    return ExitCode.DONE
+
+
+def _style(record: TraceRecord) -> str:
+    if record.event is not TraceEvent.MESSAGE:
+        return "bold"
+    return "green" if record.sent else "cyan"
+
+
+def _object(record: TraceRecord) -> dict[str, object]:
+    """As in the file."""
+    shown: dict[str, object] = {
+        "t": record.at.isoformat(timespec="milliseconds"),
+        "mono": record.mono_s,
+        "link": record.link,
+        "event": record.event.value,
+    }
+    if record.event is TraceEvent.MESSAGE:
+        shown |= {"dir": "out" if record.sent else "in", "raw": record.raw.hex(), "decoded": record.decoded}
+    if record.event is TraceEvent.OPENED:
+        shown |= {"protocol": record.protocol, "local": record.local, "peer": record.peer}
+    return shown | ({"note": record.note} if record.note else {})

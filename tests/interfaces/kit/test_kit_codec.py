@@ -8,7 +8,7 @@ import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from kit_strategies import messages
+from tests.interfaces.kit.kit_strategies import messages
 
 from zahlwerk.errors import InvalidRequest, LocalProtocolError, RemoteProtocolError
 from zahlwerk.interfaces.kit.codec import (

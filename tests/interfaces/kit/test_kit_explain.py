@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from kit_strategies import messages
+from tests.interfaces.kit.kit_strategies import messages
 
 from zahlwerk.interfaces.kit.codec import encode_line
 from zahlwerk.interfaces.kit.explain import ExplainedField, Explanation, explain_bytes, explain_line

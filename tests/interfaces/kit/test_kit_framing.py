@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from hypothesis import given
 from hypothesis import strategies as st
-from kit_strategies import cuts
+from tests.interfaces.kit.kit_strategies import cuts
 
 from zahlwerk.interfaces.kit.framing import LINE_BYTES_MAX, LineDecoder, Link, OversizeLine, PlainLink
 from zahlwerk.interfaces.kit.serial_link import SerialLink

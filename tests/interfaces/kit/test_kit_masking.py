@@ -8,7 +8,7 @@ import json
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from kit_strategies import messages
+from tests.interfaces.kit.kit_strategies import messages
 
 from zahlwerk.interfaces.kit.codec import decoded_for_trace, encode_line, mask_line
 from zahlwerk.interfaces.kit.dictionary import SENSITIVE_FIELDS

@@ -13,7 +13,7 @@ import jsonschema
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from kit_strategies import SCHEMA_REQUIRED_INSIDE, message_of
+from tests.interfaces.kit.kit_strategies import SCHEMA_REQUIRED_INSIDE, message_of
 
 from zahlwerk.interfaces.kit.codec import encode_line, missing_fields
 from zahlwerk.interfaces.kit.dictionary import (

@@ -127,7 +127,7 @@ _FEATURES: Final = frozenset({
     Feature.TWO_PHASE, Feature.PARTIAL_CAPTURE, Feature.ABORT, Feature.LOOKUP, Feature.PARTIAL_APPROVAL, Feature.SHIFT,
     Feature.END_OF_DAY, Feature.TOTALS, Feature.RECEIPTS, Feature.RECEIPT_COPY, Feature.PRINT, Feature.PRINT_IMAGE,
     Feature.DISPLAY, Feature.ASK, Feature.SCAN, Feature.LOCK, Feature.LANGUAGE, Feature.MAINTENANCE, Feature.TOKEN,
-    Feature.DCC, Feature.DATA_CHANGE, Feature.STANDALONE,
+    Feature.DCC, Feature.DATA_CHANGE,
 })  # fmt: skip
 _PROGRESS: Final = (
     (TrmStatus.ONLINE_PROCESSING, Progress.ONLINE),

@@ -77,6 +77,8 @@ _log: Final = logging.getLogger("zahlwerk.kit.endpoint")
 
 # How long to wait between questions about a payment whose outcome nobody knows.
 LOOKUP_PAUSES_S: Final = (1.0, 2.0, 5.0, 10.0, 30.0)
+# LIMIT: connections that have not introduced themselves, while a register is being served.
+WAITING_MAX: Final = 128
 # LIMIT: after so long the register has given up; the payment stays UNKNOWN for a person.
 LOOKUPS_MAX: Final = 20
 
@@ -133,6 +135,8 @@ class KitEndpoint(Endpoint):
         self._decide_until_s = 0.0
         self._new_amount: asyncio.Future[int | None] | None = None
         self._status = TerminalStatus()
+        self._peer = ""
+        self._waiting: dict[ByteStream, None] = {}
         self._held_back: list[TerminalEvent] = []
         self._holding_back = False
         self._info = TerminalInfo()
@@ -179,18 +183,21 @@ class KitEndpoint(Endpoint):
 
     async def _serve(self, stream: ByteStream) -> None:
         if self._pump is not None:
-            newcomer = await introduced(stream, self._context.clock)
+            newcomer = await self._introduced(stream)
             if newcomer is None:
                 return
-            if self._has_pump() and not self._takes_over:
+            if self._has_pump() and not self._may_take_over(newcomer):
                 await turn_away(stream)
                 return
             stream = newcomer
         if self._closing:
             return
         if self._pump is not None:
+            self._side.refuse(OurErrorCode.UNCERTAIN, "Another register has connected")
+            self._turn()
             self._pump.hang_up("another register has connected")
             self._lost_register()
+        self._peer = stream.peer
         faults = self._terminal.link_faults
         if faults is not None:
             stream = FaultyStream(stream, faults, self._context.clock)
@@ -226,6 +233,23 @@ class KitEndpoint(Endpoint):
         self._side.link_down()
         if self._side.trx is Trx.RUNNING and not self._closing:
             self._spawn(self._abort(silent=False))
+
+    async def _introduced(self, stream: ByteStream) -> ByteStream | None:
+        """A further connection waits until it has said that it is a register; the oldest of too many has to go."""
+        self._waiting[stream] = None
+        if len(self._waiting) > WAITING_MAX:
+            oldest = next(iter(self._waiting))
+            del self._waiting[oldest]
+            self._spawn(oldest.close())
+        try:
+            return await introduced(stream, self._context.clock)
+        finally:
+            self._waiting.pop(stream, None)
+
+    def _may_take_over(self, newcomer: ByteStream) -> bool:
+        """Whoever comes from the same host is the register itself, back again; others wait for the end of a payment."""
+        is_same_host = newcomer.peer.rpartition(":")[0] == self._peer.rpartition(":")[0]
+        return self._takes_over and (is_same_host or not self._is_busy())
 
     def _has_pump(self) -> bool:
         return self._pump is not None

@@ -9,7 +9,7 @@ from typing import TypeAlias
 
 from zahlwerk.interfaces.kit.messages import Message, TransactionConfirmationResponse, TransactionResponse
 
-__all__ = ["Action", "AskWitness", "End", "Ending", "Facts", "Send"]
+__all__ = ["Action", "AskWitness", "End", "Ending", "Facts", "Phase", "Send"]
 
 
 @unique
@@ -28,6 +28,24 @@ class Ending(Enum):
     FAILED = "failed"
     """Something was lost, and certainly no money moved."""
     UNKNOWN = "unknown"
+
+
+@unique
+class Phase(Enum):
+    """What the settlement waits for."""
+
+    RUNNING = "the answer of the terminal"
+    DECIDING = "the decision of the witness"
+    CONFIRMING = "the answer to Confirm 1"
+    ROLLING_BACK = "the answer to Confirm 0"
+    LINK = "the connection to come back"
+    STATUS = "the status"
+    ONLINE = "the terminal to come back from the acquirer"
+    TAKING_BACK = "the answer to Confirm 0 for an answer we never saw"
+    HOLDS = "the list of open authorisations"
+    COUNTER = "the transaction counter"
+    RECEIPT = "the receipt"
+    OVER = "nothing"
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,8 +88,13 @@ class Facts:
     """TrxSeqCnt of the answer, if one was seen."""
     amount_minor: int | None = None
     """Final amount of a confirmation that has been decided, where it is less than the approved one."""
+    approved_minor: int | None = None
+    """What the answer approved, tip and partial approval included."""
     confirm: bool | None = None
     """What has been decided: True confirm, False roll back, None nothing yet. True means: Confirm 1 may have left."""
+    is_decision_known: bool = True
+    """False: these facts are from an earlier process and do not tell whether it had decided; with `confirm` None our
+    Confirm 1 may have left all the same."""
 
     def to_evidence(self) -> Mapping[str, str]:
         """As the text mapping that a `Witness` stores."""
@@ -81,13 +104,18 @@ class Facts:
             "undoes": int(self.undoes),
             "sequence": self.sequence,
             "amount_minor": self.amount_minor,
+            "approved_minor": self.approved_minor,
             "confirm": None if self.confirm is None else int(self.confirm),
         }
         return {name: str(value) for name, value in texts.items() if value is not None}
 
     @classmethod
     def from_evidence(cls, evidence: Mapping[str, str]) -> Facts:
-        """Read back; what is missing or unreadable stays unknown."""
+        """Read back; what is missing or unreadable stays unknown.
+
+        `confirm` is 1 or 0 once the witness has decided, and `none` where it certainly has not; when it is missing,
+        nobody knows whether our Confirm 1 has left.
+        """
 
         def number(name: str) -> int | None:
             text = evidence.get(name, "")
@@ -100,5 +128,7 @@ class Facts:
             undoes=bool(number("undoes")),
             sequence=number("sequence"),
             amount_minor=number("amount_minor"),
+            approved_minor=number("approved_minor"),
             confirm=None if confirm is None else bool(confirm),
+            is_decision_known=confirm is not None or evidence.get("confirm") == "none",
         )

@@ -110,7 +110,7 @@ def _tcp_endpoint(url: Url, terminal: Terminal, context: Context) -> Endpoint:
     def make(serve: Serve) -> Listener:
         from zahlwerk.transport.tcp import TcpListener
 
-        return TcpListener(host, port, serve)
+        return TcpListener(host, port, serve, connections_max=CONNECTIONS_MAX)
 
     return _endpoint(url, terminal, context, make, _plain)
 
@@ -176,12 +176,14 @@ def _websocket_endpoint(url: Url, terminal: Terminal, context: Context) -> Endpo
     def make(serve: Serve) -> Listener:
         from zahlwerk.transport.websocket import WebSocketListener
 
-        return WebSocketListener(host, port, serve, tls=tls)
+        return WebSocketListener(host, port, serve, tls=tls, connections_max=CONNECTIONS_MAX)
 
     return _endpoint(url, terminal, context, make, _plain)
 
 
 SERIAL_BRIDGE_PORT: Final = 28307
+# LIMIT: twice what may wait at the gate (endpoint.WAITING_MAX), so that a newcomer always gets in.
+CONNECTIONS_MAX: Final = 256
 
 
 # -- parameters

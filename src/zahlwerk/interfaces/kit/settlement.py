@@ -13,11 +13,10 @@ The order of questions after something was lost is argued in docs/decisions/0002
 
 from __future__ import annotations
 
-from enum import Enum, unique
 from typing import Final
 
-from zahlwerk.interfaces.kit.codes import ReportType, TrmStatus, TrxResult
-from zahlwerk.interfaces.kit.facts import Action, AskWitness, End, Ending, Facts, Send
+from zahlwerk.interfaces.kit.codes import ReportFlags, ReportType, TrmStatus, TrxResult
+from zahlwerk.interfaces.kit.facts import Action, AskWitness, End, Ending, Facts, Phase, Send
 from zahlwerk.interfaces.kit.messages import (
     AbortTransactionRequest,
     ActivationRequest,
@@ -39,28 +38,14 @@ from zahlwerk.timeouts import DEFAULT_WAITS, Operation, Waits
 __all__ = ["Action", "AskWitness", "End", "Ending", "Facts", "Phase", "Send", "Settlement"]
 
 
-@unique
-class Phase(Enum):
-    """What the settlement waits for."""
-
-    RUNNING = "the answer of the terminal"
-    DECIDING = "the decision of the witness"
-    CONFIRMING = "the answer to Confirm 1"
-    ROLLING_BACK = "the answer to Confirm 0"
-    LINK = "the connection to come back"
-    STATUS = "the status"
-    ONLINE = "the terminal to come back from the acquirer"
-    TAKING_BACK = "the answer to Confirm 0 for an answer we never saw"
-    HOLDS = "the list of open authorisations"
-    COUNTER = "the transaction counter"
-    RECEIPT = "the receipt"
-    OVER = "nothing"
-
-
 # LIMIT: how many times Confirm 1 or Confirm 0 is sent in all before another witness is asked.
 CONFIRM_TRIES: Final = 2
 # LIMIT: receipts that are read to find ours among what the terminal did meanwhile.
 RECEIPTS_MAX: Final = 5
+# LIMIT: pages of the list of open authorisations.
+PAGES_MAX: Final = 100
+# LIMIT: a link that comes and goes for ever must not keep the caller for ever.
+RECONNECTS_MAX: Final = 20
 # The terminal takes an approval back after 60 s (4.10): ask for more in good time.
 EXTEND_EVERY_S: Final = 30.0
 EXTEND_SECONDS: Final = 60
@@ -104,7 +89,12 @@ class Settlement:
         self._aborted = False
         self._abort_sent = False
         self._tries = 0
+        self._unanswered = 0
+        self._reconnects = 0
         self._to_read: list[int] = []
+        self._listed_counters: list[int] = []
+        self._pages = 0
+        self._settles_hold = False
         self._lost = False
         self._took_back = False
         self._why = ""
@@ -147,6 +137,7 @@ class Settlement:
         """Capture or release a hold, as the facts say."""
         assert self._facts.confirm is not None
         assert self._facts.sequence is not None
+        self._settles_hold = True
         if self._facts.confirm:
             self._confirm(now_s)
         else:
@@ -162,14 +153,14 @@ class Settlement:
         self._lost = True
         self._aborted = True
         if response is not None and not self._is_foreign(response):
-            self.response = response
-            self._facts = _but(self._facts, sequence=response.trx_seq_cnt)
+            self._know(response)
         self._give_up_s = now_s + self._waits.register_s(Operation.PAYMENT)
         self._session_up(status, now_s)
 
     def link_down(self, *, now_s: float) -> None:
         """The connection ended."""
         self._linked = False
+        self._unanswered = 0
         if self.phase in {Phase.OVER, Phase.LINK}:
             return
         if self.phase is Phase.DECIDING:
@@ -184,7 +175,11 @@ class Settlement:
         if self.phase is Phase.DECIDING:
             self._extend_later(now_s)
         elif self.phase is Phase.LINK:
-            self._session_up(status, now_s)
+            self._reconnects += 1
+            if self._reconnects > RECONNECTS_MAX:
+                self._end_unproved("the connection comes and goes")
+            else:
+                self._session_up(status, now_s)
 
     def decided(self, *, confirm: bool, amount_minor: int | None, now_s: float) -> None:
         """The witness has decided about the approval it was shown."""
@@ -221,7 +216,7 @@ class Settlement:
             case TransactionResponse():
                 self._answered(message, now_s)
             case TransactionConfirmationResponse():
-                self._confirmed(message)
+                self._confirmed(message, now_s)
             case ActivationResponse() if self.phase is Phase.COUNTER:
                 self._counted(message.trx_seq_cnt, now_s)
             case ReportResponse() if self.phase is Phase.HOLDS:
@@ -231,7 +226,10 @@ class Settlement:
 
     def status(self, status: int, *, now_s: float) -> None:
         """A StatusResponse; `status` is its TrmStatus."""
-        if self.phase is Phase.STATUS or (self.phase is Phase.ONLINE and not status & TrmStatus.ONLINE_PROCESSING):
+        back_online = self.phase is Phase.ONLINE and not status & TrmStatus.ONLINE_PROCESSING
+        # After a Confirm 0 that found nothing, the end of BUSY says that no answer will come any more.
+        free = self.phase is Phase.RUNNING and self._took_back and not status & TrmStatus.BUSY
+        if self.phase is Phase.STATUS or back_online or free:
             self._judge_status(status, now_s)
 
     def receipt(self, text: str | None, *, now_s: float) -> None:
@@ -241,8 +239,13 @@ class Settlement:
         verdict = judge_receipt(text or "", self.response, amount_minor=self._amount_minor(), undoes=self._facts.undoes)
         if self.confirm_sent:
             self._judge_confirmed(verdict)
-        elif verdict is ReceiptVerdict.NOT_APPROVED or (verdict is ReceiptVerdict.SILENT and not text):
+        elif verdict is ReceiptVerdict.NOT_APPROVED:
             self._read_next(now_s)
+        elif verdict is ReceiptVerdict.SILENT and not text:
+            if self._may_be_confirmed():
+                self._end_unproved("it may have been confirmed before, and the terminal has no receipt")
+            else:
+                self._read_next(now_s)
         else:
             self._end(Ending.UNKNOWN, "a receipt that may be ours shows an approval that we never confirmed")
 
@@ -252,6 +255,8 @@ class Settlement:
         Args:
             refused: the terminal's words leave no doubt that the request it answers did not start.
         """
+        if self.phase in {Phase.CONFIRMING, Phase.ROLLING_BACK, Phase.TAKING_BACK}:
+            self._unanswered = max(0, self._unanswered - 1)
         match self.phase:
             case Phase.RUNNING if refused and not self._took_back:
                 self._end(Ending.REFUSED)
@@ -300,10 +305,13 @@ class Settlement:
             return  # the same answer again, after a reconnect
         if self.phase in {Phase.OVER, Phase.DECIDING} or self._is_foreign(response):
             return
-        if self._facts.confirm is not None and self._facts.sequence not in {None, response.trx_seq_cnt}:
+        if self._facts.confirm is not None and (
+            self.response is not None or self._facts.sequence not in {None, response.trx_seq_cnt}
+        ):
             return
-        self.response = response
-        self._facts = _but(self._facts, sequence=response.trx_seq_cnt)
+        if self.confirm_sent and response.trx_result != TrxResult.APPROVED:
+            return  # contradicts what was confirmed: the answer to the confirmation decides
+        self._know(response)
         if self.phase is Phase.TAKING_BACK and response.trx_result == TrxResult.APPROVED:
             # Our Confirm 0 is on its way and will meet this very approval.
             self._facts = _but(self._facts, confirm=False)
@@ -321,6 +329,13 @@ class Settlement:
             self._extend_later(now_s)
             self._actions.append(AskWitness(response))
 
+    def _know(self, response: TransactionResponse) -> None:
+        """This is the answer."""
+        self.response = response
+        approved = response.trx_amt if response.trx_amt is not None else response.amt_auth
+        is_approved = response.trx_result == TrxResult.APPROVED
+        self._facts = _but(self._facts, sequence=response.trx_seq_cnt, approved_minor=approved if is_approved else None)
+
     def _is_foreign(self, response: TransactionResponse) -> bool:
         """An answer to some earlier request: the counter has not moved since before ours (4.9, rule 1)."""
         before = self._facts.counter_before
@@ -332,10 +347,13 @@ class Settlement:
         self._deadline_s = now_s + EXTEND_EVERY_S if self._linked and not self._facts.is_hold else None
 
     def _confirm(self, now_s: float) -> None:
+        if self._would_hit_another():
+            self._end_unproved("the answer has no counter, so a confirmation could hit another authorisation")
+            return
         self._tries += 1
         self._facts = _but(self._facts, confirm=True)
         self._wait(Phase.CONFIRMING, now_s, self._waits.register_s(Operation.CONFIRMATION))
-        self._send(
+        self._send_confirmation(
             TransactionConfirmationRequest(
                 confirm=1, trx_amt=self._facts.amount_minor, trx_seq_cnt=self._facts.sequence or None
             )
@@ -344,27 +362,33 @@ class Settlement:
     def _roll_back(self, now_s: float) -> None:
         if self._facts.confirm is True:  # 4.9, rule 4: never again
             raise AssertionError("a rollback after Confirm 1")
+        if self._would_hit_another():
+            self._end_unproved("the answer has no counter, so a rollback could hit another authorisation")
+            return
         self._tries += 1
         self._facts = _but(self._facts, confirm=False)
         self._wait(Phase.ROLLING_BACK, now_s, self._waits.register_s(Operation.CONFIRMATION))
-        self._send(TransactionConfirmationRequest(confirm=0, trx_seq_cnt=self._facts.sequence or None))
+        self._send_confirmation(TransactionConfirmationRequest(confirm=0, trx_seq_cnt=self._facts.sequence or None))
 
-    def _confirmed(self, message: TransactionConfirmationResponse) -> None:
-        match self.phase:
-            case Phase.CONFIRMING:
-                self.confirmation = message
-                self._end(Ending.CONFIRMED)
-            case Phase.ROLLING_BACK:
-                self.confirmation = message
-                self._end(Ending.RELEASED if self._facts.is_hold else Ending.ROLLED_BACK)
-            case Phase.TAKING_BACK:
-                self.confirmation = message
-                self._end(Ending.FAILED, "the connection was lost before the answer; an approval was rolled back")
-            case _:
-                pass
+    def _confirmed(self, message: TransactionConfirmationResponse, now_s: float) -> None:
+        if self.phase in {Phase.OVER, Phase.DECIDING, Phase.LINK} or not self._unanswered:
+            return  # an answer to nothing of ours; else it counts, however late it comes
+        self._unanswered -= 1
+        if not self.confirm_sent and not self._facts.is_decision_known and not _speaks_of_rollback(message):
+            # It may as well be the answer to a Confirm 1 of the process before us.
+            self._took_back = True
+            self._ask_status(now_s)
+            return
+        self.confirmation = message
+        if self.confirm_sent:
+            self._end(Ending.CONFIRMED)
+        elif self._facts.confirm is False:
+            self._end(Ending.RELEASED if self._facts.is_hold else Ending.ROLLED_BACK)
+        else:
+            self._end(Ending.FAILED, "the connection was lost before the answer; an approval was rolled back")
 
     def _answer_late(self, now_s: float) -> None:
-        if not self._abort_sent and self._linked:
+        if not self._abort_sent and self._linked and self._facts.confirm is None:
             self._send_abort(silent=False)
             self._deadline_s = now_s + self._waits.late_answer_s
             return
@@ -403,17 +427,22 @@ class Settlement:
     def _judge_status(self, status: int, now_s: float) -> None:
         if status & TrmStatus.ONLINE_PROCESSING:
             self._wait(Phase.ONLINE, now_s, ONLINE_S)
+        elif self._facts.confirm is False and not status & TrmStatus.BUSY:
+            self._read_own(now_s)
         elif status & TrmStatus.BUSY and self._took_back:
             self._keep_waiting(now_s)
         elif status & TrmStatus.BUSY and self._may_take_back():
             self._took_back = True
+            # Our Confirm 0 may meet the approval at any time from now on, so it can never be confirmed (4.9, rule 4).
+            self._aborted = True
             self._wait(Phase.TAKING_BACK, now_s, self._waits.register_s(Operation.CONFIRMATION))
-            self._send(TransactionConfirmationRequest(confirm=0, trx_seq_cnt=self._facts.sequence))
+            self._send_confirmation(TransactionConfirmationRequest(confirm=0, trx_seq_cnt=self._facts.sequence))
         elif status & TrmStatus.BUSY:
             self._keep_waiting(now_s)
         elif self._facts.is_hold:
-            self._wait(Phase.HOLDS, now_s, self._waits.register_s(Operation.SHORT))
-            self._send(ReportRequest(report_type=ReportType.OPEN_PETROL_AUTHORIZATIONS))
+            self._pages = 0
+            self._listed_counters = []
+            self._ask_holds(now_s)
         elif status & TrmStatus.SHIFT_OPEN:
             self._ask_counter(now_s)
         else:
@@ -437,11 +466,20 @@ class Settlement:
 
     def _listed(self, report: ReportResponse, now_s: float) -> None:
         before = self._facts.counter_before
-        entries = [entry.trx_seq_cnt for entry in report.trx_list_report or ()]
+        self._pages += 1
+        self._listed_counters += [
+            entry.trx_seq_cnt for entry in report.trx_list_report or () if entry.trx_seq_cnt is not None
+        ]
+        if (report.report_flags or 0) & ReportFlags.MORE_ENTRIES:
+            if self._pages >= PAGES_MAX:
+                self._end_unproved("the list of open authorisations has no end")
+            else:
+                self._ask_holds(now_s)
+            return
         ours = [
             sequence
-            for sequence in entries
-            if sequence is not None and sequence not in self._open_holds and (before is None or sequence > before)
+            for sequence in self._listed_counters
+            if sequence not in self._open_holds and (before is None or sequence > before)
         ]
         if len(ours) == 1 and before is not None:
             self._facts = _but(self._facts, sequence=ours[0])
@@ -451,6 +489,10 @@ class Settlement:
             self._end_unproved("several authorisations are open that may be ours")
         else:
             self._ask_counter(now_s)
+
+    def _ask_holds(self, now_s: float) -> None:
+        self._wait(Phase.HOLDS, now_s, self._waits.register_s(Operation.SHORT))
+        self._send(ReportRequest(report_type=ReportType.OPEN_PETROL_AUTHORIZATIONS))
 
     def _ask_counter(self, now_s: float) -> None:
         self._wait(Phase.COUNTER, now_s, self._waits.register_s(Operation.SHIFT))
@@ -479,17 +521,35 @@ class Settlement:
         self._send(ReceiptRequest(receipt_type=1, receipt_id_numeric=sequence))
 
     def _confirmation_refused(self, now_s: float) -> None:
-        """No answer, or an error, to Confirm: try once more, then ask the receipt (4.9, rule 4; P-24)."""
+        """No answer, or an error, to Confirm: try once more, then ask the receipt (4.9, rule 4; P-24).
+
+        A rollback that was refused by a terminal that is busy proves nothing: an earlier decision may be under way.
+        """
         if self._tries < CONFIRM_TRIES:
             if self._facts.confirm:
                 self._confirm(now_s)
             else:
                 self._roll_back(now_s)
-        elif self._facts.sequence is None:
+        elif self.confirm_sent or self._settles_hold:
+            self._read_own(now_s)
+        else:
+            self._took_back = True
+            self._ask_status(now_s)
+
+    def _read_own(self, now_s: float) -> None:
+        if self._facts.sequence is None:
             self._end_unproved("the terminal does not answer to the confirmation")
         else:
             self._to_read = []
             self._read(self._facts.sequence, now_s)
+
+    def _may_be_confirmed(self) -> bool:
+        """Confirm 1 may have left before this settlement began: from another process, or from its settling a hold."""
+        return self._settles_hold or not self._facts.is_decision_known
+
+    def _would_hit_another(self) -> bool:
+        """Rule 5: a Confirm without TrxSeqCnt could be taken for another customer's authorisation."""
+        return self._facts.sequence is None and bool(self._open_holds)
 
     def _is_first_try_for_a_hold(self) -> bool:
         """Nothing was lost and nothing repeated, so a plain refusal is the answer to this very request."""
@@ -508,9 +568,13 @@ class Settlement:
     def _amount_minor(self) -> int | None:
         if self._facts.amount_minor is not None:
             return self._facts.amount_minor
-        if self.response is not None and self.response.amt_auth is not None:
-            return self.response.amt_auth
+        if self._facts.approved_minor is not None:
+            return self._facts.approved_minor
         return self._request.amt_auth if self._request is not None else None
+
+    def _send_confirmation(self, message: TransactionConfirmationRequest) -> None:
+        self._unanswered += 1
+        self._send(message)
 
     def _send(self, message: Message) -> None:
         self._actions.append(Send(message))
@@ -526,6 +590,11 @@ class Settlement:
         self.phase = Phase.OVER
         self._deadline_s = None
         self._actions.append(End(ending, self.response, self.confirmation, why or self._why))
+
+
+def _speaks_of_rollback(message: TransactionConfirmationResponse) -> bool:
+    """These fields come only on a rollback (2.1), though not on every one."""
+    return any((message.msg_type, message.auth_reslt, message.cardholder_text, message.attendant_text))
 
 
 def _but(facts: Facts, **changes: int | bool | None) -> Facts:

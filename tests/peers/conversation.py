@@ -14,6 +14,7 @@ import jsonschema
 from zahlwerk.urls import TraceSink
 
 # Written beside the message, not inside: the schema knows nothing of them (KIT fact sheet, P-01).
+LONGEST_S = 15.0
 COMPANIONS = frozenset({"POSInterface", "POSInterfaceTransport"})
 
 
@@ -34,7 +35,8 @@ class Conversation(TraceSink):
         pass
 
     def message(self, link: int, *, sent: bool, raw: bytes, decoded: object, note: str = "") -> None:
-        body = {key: value for key, value in decoded.items() if key not in COMPANIONS} if _is_object(decoded) else {}
+        whole = decoded if isinstance(decoded, Mapping) else {}
+        body = {key: value for key, value in whole.items() if key not in COMPANIONS}
         name = next(iter(body), "")
         self.messages.append((sent, name, {name: body.get(name)}))
         self._news.set()
@@ -58,9 +60,10 @@ class Conversation(TraceSink):
 
     async def until(self, condition: Callable[[Conversation], bool]) -> None:
         """Wait until the conversation has come so far."""
-        while not condition(self):
-            self._news.clear()
-            await self._news.wait()
+        async with asyncio.timeout(LONGEST_S):
+            while not condition(self):
+                self._news.clear()
+                await self._news.wait()
 
     def against_schema(self, schema: Path, *, sent: bool) -> list[str]:
         """What is wrong with the messages of one side; empty if PayTec's schema allows all of them."""
@@ -71,7 +74,3 @@ class Conversation(TraceSink):
             if was_sent is sent
             for error in validator.iter_errors(message)
         ]
-
-
-def _is_object(value: object) -> bool:
-    return isinstance(value, Mapping)

@@ -7,38 +7,30 @@ import contextlib
 import os
 import random
 import tty
-from dataclasses import dataclass, field
 from types import TracebackType
 
 
-@dataclass
 class Noise:
-    """Bursts that hit one byte in so many on the average, as a bad line does."""
+    """Bursts that hit one byte in so many on the average, as on a bad line. Each direction has noise of its own."""
 
-    seed: int
-    share: float
-    burst_bytes: int = 6
-    spared_bytes: int = 0
-    """So many bytes come through clean at first."""
-    bytes_seen: int = 0
-    bytes_hit: int = 0
-    _random: random.Random = field(init=False)
-    _left: int = 0
+    def __init__(self, seed: int, *, share: float, burst_bytes: int = 6) -> None:
+        self.bytes_seen = self.bytes_hit = 0
+        self._begins = share / burst_bytes
+        self._burst_bytes = burst_bytes
+        self._random = [random.Random(2 * seed), random.Random(2 * seed + 1)]
+        self._left = [0, 0]
 
-    def __post_init__(self) -> None:
-        self._random = random.Random(self.seed)
-
-    def spoil(self, data: bytes) -> bytes:
+    def spoil(self, data: bytes, direction: int) -> bytes:
         """The bytes as they come out at the other end."""
-        out = bytearray(data)
+        chance, out = self._random[direction], bytearray(data)
         for index in range(len(out)):
-            self.bytes_seen += 1
-            if not self._left and self._random.random() < self.share / self.burst_bytes:
-                self._left = self.burst_bytes
-            if self._left:
-                self._left -= 1
+            if not self._left[direction] and chance.random() < self._begins:
+                self._left[direction] = self._burst_bytes
+            if self._left[direction]:
+                self._left[direction] -= 1
                 self.bytes_hit += 1
-                out[index] ^= self._random.randint(1, 255)
+                out[index] ^= chance.randint(1, 255)
+        self.bytes_seen += len(data)
         return bytes(out)
 
 
@@ -57,8 +49,8 @@ class SerialLine:
 
     def __enter__(self) -> SerialLine:
         (one, _), (two, _) = self._ends
-        self._loop.add_reader(one, self._carry, one, two)
-        self._loop.add_reader(two, self._carry, two, one)
+        self._loop.add_reader(one, self._carry, one, two, 0)
+        self._loop.add_reader(two, self._carry, two, one, 1)
         return self
 
     def __exit__(self, kind: type[BaseException] | None, exc: BaseException | None, tb: TracebackType | None) -> None:
@@ -67,7 +59,7 @@ class SerialLine:
             os.close(master)
             os.close(slave)
 
-    def _carry(self, source: int, target: int) -> None:
+    def _carry(self, source: int, target: int, direction: int) -> None:
         with contextlib.suppress(BlockingIOError):
             data = os.read(source, 4096)
-            os.write(target, data if self.noise is None else self.noise.spoil(data))
+            os.write(target, data if self.noise is None else self.noise.spoil(data, direction))

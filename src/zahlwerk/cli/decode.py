@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
-from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, BinaryIO, Final
 
@@ -25,7 +24,7 @@ LATER: Final = ("zvt", "mdb", "cctalk", "ocpp")
 # LIMIT: twice the longest KIT line as hexadecimal; what is longer is no message.
 LINE_BYTES_MAX: Final = 4 << 20
 # The escape byte with which every serial frame of KIT begins (fact sheet 1.4).
-_SERIAL: Final = 0x10
+_SERIAL: Final = b"\x10"
 
 
 def register(app: typer.Typer) -> None:
@@ -37,7 +36,9 @@ def decode(
     protocol: Annotated[str, typer.Argument(metavar="PROTOCOL", help="kit (JSON lines or serial frames).")],
     source: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[HEX|FILE|-]", help="Hexadecimal or JSON; a file with one message a line; - for stdin."),
+        typer.Argument(
+            metavar="[HEX|FILE|-]", help="Hexadecimal or JSON; a file with one message a line; - for stdin."
+        ),
     ] = None,
     language: Annotated[str, typer.Option("--language", metavar="LNG", help="en, de, fr or it.")] = "en",
     json: JsonOption = False,
@@ -60,7 +61,7 @@ def decode(
                 _show(job, explanation)
         return ExitCode.DONE if understood else ExitCode.DATA
 
-    perform(work, as_json=json, moves_money=False)
+    perform(work, as_json=json)
 
 
 def _check_protocol(protocol: str) -> None:
@@ -96,20 +97,18 @@ def _is_file(source: str) -> bool:
 
 def _of_file(file: BinaryIO) -> Iterator[bytes | Explanation]:
     """One message a line; or, if it begins like one, a recording of serial frames as it is."""
-    with nullcontext(file) as lines:
-        first = lines.readline(LINE_BYTES_MAX)
-        if first[:1] and first[0] == _SERIAL:
-            yield first + lines.read(LINE_BYTES_MAX)
-            return
-        line = first
-        while line:
-            if len(line) >= LINE_BYTES_MAX and not line.endswith(b"\n"):
-                yield _failure(f"a line longer than {LINE_BYTES_MAX} bytes", 0)
-                while line and not line.endswith(b"\n"):
-                    line = lines.readline(LINE_BYTES_MAX)
-            elif line.strip():
-                yield _of_line(line)
-            line = lines.readline(LINE_BYTES_MAX)
+    line = file.readline(LINE_BYTES_MAX)
+    if line[:1] == _SERIAL:
+        yield line + file.read(LINE_BYTES_MAX)
+        return
+    while line:
+        if len(line) >= LINE_BYTES_MAX and not line.endswith(b"\n"):
+            yield _failure(f"a line longer than {LINE_BYTES_MAX} bytes", 0)
+            while line and not line.endswith(b"\n"):
+                line = file.readline(LINE_BYTES_MAX)
+        elif line.strip():
+            yield _of_line(line)
+        line = file.readline(LINE_BYTES_MAX)
 
 
 def _of_line(line: bytes) -> bytes | Explanation:

@@ -40,9 +40,9 @@ class ExitCode(IntEnum):
 
 MEANINGS: Final[Mapping[ExitCode, str]] = MappingProxyType({
     ExitCode.DONE: "it did what was asked",
-    ExitCode.NOT_APPROVED: "not approved: declined, referred, aborted or failed; no money moved (probe: does not suit)",
-    ExitCode.UNKNOWN: "nobody knows yet: do not charge again, look the payment up",
-    ExitCode.USAGE: "the call was wrong: an option, amount, address or file, or the terminal cannot do this",
+    ExitCode.NOT_APPROVED: "not approved, no money moved; probe: does not suit",
+    ExitCode.UNKNOWN: "nobody knows yet: do not charge again, run lookup",
+    ExitCode.USAGE: "the call was wrong, or the terminal cannot do this",
     ExitCode.DATA: "some of the data was not understood (decode, trace)",
     ExitCode.UNAVAILABLE: "nothing answers there, or the port could not be opened",
     ExitCode.FAILED: "something else went wrong; no money moved",
@@ -54,12 +54,12 @@ MEANINGS: Final[Mapping[ExitCode, str]] = MappingProxyType({
 _USAGE: Final = (InvalidRequest, ConfigurationError, NotSupported, CardDataRefused)
 
 
-def of_error(error: TerminalError, *, moves_money: bool) -> ExitCode:
+def of_error(error: TerminalError, moved: MoneyMoved) -> ExitCode:
     """The exit code of an error.
 
     Args:
         error: what went wrong.
-        moves_money: False for commands that only ask: whatever happens to them, no money has moved.
+        moved: what it means for the money, in the command that met it.
     """
     if isinstance(error, _USAGE):
         return ExitCode.USAGE
@@ -67,9 +67,7 @@ def of_error(error: TerminalError, *, moves_money: bool) -> ExitCode:
         return ExitCode.UNAVAILABLE
     if isinstance(error, TerminalBusy):
         return ExitCode.BUSY
-    if moves_money and error.money_moved is not MoneyMoved.NO:
-        return ExitCode.UNKNOWN
-    return ExitCode.FAILED
+    return ExitCode.FAILED if moved is MoneyMoved.NO else ExitCode.UNKNOWN
 
 
 def of_payment(payment: Payment) -> ExitCode:
@@ -82,5 +80,5 @@ def of_payment(payment: Payment) -> ExitCode:
 
 
 def epilog() -> str:
-    """The table for the help page; blank lines keep its lines apart."""
-    return "Exit codes:\n\n" + "\n\n".join(f"{code.value:>3}  {text}" for code, text in MEANINGS.items())
+    """The table for the help page."""
+    return "Exit codes:\n" + "\n".join(f"{code.value:>3}  {text}" for code, text in MEANINGS.items())

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import logging
 import os
 import sys
@@ -16,9 +18,10 @@ from zahlwerk.cli import bridge, decode, payments, probe, services, tables, trac
 from zahlwerk.cli.exits import ExitCode, epilog
 from zahlwerk.cli.options import JsonOption
 from zahlwerk.cli.output import Output
-from zahlwerk.errors import InvalidRequest, MoneyMoved, TerminalError
+from zahlwerk.cli.session import debugging, our_fault
+from zahlwerk.errors import InvalidRequest, MoneyMoved
 
-__all__ = ["app", "main", "run"]
+__all__ = ["app", "main", "run", "run_app"]
 
 # What Typer raises for a wrong call; older versions take it from click, and export only this subclass of it.
 _USAGE_ERROR: type = typer.BadParameter.__mro__[2]
@@ -66,34 +69,55 @@ def run(arguments: Sequence[str]) -> int:
     Args:
         arguments: without the program's name.
     """
+    return run_app(app, arguments, name="zahlwerk")
+
+
+def run_app(which: typer.Typer, arguments: Sequence[str], *, name: str) -> int:
+    """Carry out one command line of an app.
+
+    Args:
+        which: the app.
+        arguments: without the program's name.
+        name: of the program, for its help.
+    """
+    _calm_streams()
     _quiet_logging()
     out = Output(as_json="--json" in arguments)
     try:
-        code = typer.main.get_command(app)(list(arguments), prog_name="zahlwerk", standalone_mode=False)
+        code = typer.main.get_command(which)(list(arguments), prog_name=name, standalone_mode=False)
         return int(code) if isinstance(code, int) else ExitCode.DONE
     except typer.Abort:
         return ExitCode.STOPPED
     except Exception as exc:
         if isinstance(exc, _USAGE_ERROR):
             return _usage(out, exc)
-        if _debugging():
+        if debugging():
             raise
-        return _our_fault(out, exc)
+        out.error(our_fault(exc), money_moved=MoneyMoved.NO)
+        return ExitCode.FAILED
+    finally:
+        _flush()
 
 
 def main() -> NoReturn:
     """The entry point."""
+    sys.exit(run(sys.argv[1:]))
+
+
+def _calm_streams() -> None:
+    """A screen that lacks a letter shows something else instead of stopping a payment."""
     for stream in (sys.stdout, sys.stderr):
-        # A screen that lacks a letter shows something else instead of stopping a payment.
-        if hasattr(stream, "reconfigure"):
+        if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")
-    code = run(sys.argv[1:])
+
+
+def _flush() -> None:
     try:
         sys.stdout.flush()
     except (OSError, ValueError):
         # Who read us has gone; Python would complain about it once more at its end.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    sys.exit(code)
+        with contextlib.suppress(OSError, ValueError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _usage(out: Output, exc: Exception) -> ExitCode:
@@ -104,22 +128,6 @@ def _usage(out: Output, exc: Exception) -> ExitCode:
     return ExitCode.USAGE
 
 
-def _our_fault(out: Output, exc: Exception) -> ExitCode:
-    """A fault of ours. Nobody knows how far it had come, so money may have moved."""
-    out.error(
-        TerminalError(
-            f"something went wrong inside Zahlwerk ({type(exc).__name__}: {redact(str(exc))[:200]})",
-            remedy="if this was a payment, look at the terminal before charging again; ZAHLWERK_DEBUG=1 shows more",
-            money_moved=MoneyMoved.MAYBE,
-        )
-    )
-    return ExitCode.UNKNOWN
-
-
-def _debugging() -> bool:
-    return os.environ.get("ZAHLWERK_DEBUG", "") not in {"", "0"}
-
-
 class _OneLine(logging.Formatter):
     """Never more than one line: no tracebacks for users."""
 
@@ -128,7 +136,7 @@ class _OneLine(logging.Formatter):
 
 
 def _quiet_logging() -> None:
-    if _debugging():
+    if debugging():
         logging.basicConfig(level=logging.DEBUG)
         return
     root = logging.getLogger()

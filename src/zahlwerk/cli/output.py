@@ -37,10 +37,11 @@ class Output:
         self._console: Console | None = None
         self._status: Status | None = None
         self._shown_text = ""
+        self._progress: Progress | None = None
 
     # -- for programs
 
-    def event(self, name: str, **members: object) -> None:
+    def event(self, name: str, /, **members: object) -> None:
         """One JSON object; nothing for people."""
         if self.as_json:
             self.record({"event": name, **members})
@@ -107,7 +108,7 @@ class Output:
         message, remedy = redact(plain(str(error))), redact(plain(error.remedy))
         moved = money_moved or error.money_moved
         self.event("error", error=message, remedy=remedy, money_moved=moved.value)
-        self._complain(f"{message[:1].upper()}{message[1:]}{'' if message.endswith(('.', '!', '?')) else '.'}", "red")
+        self._complain(_sentence(message), "red")
         if remedy:
             self._complain(f"→ {remedy}", "")
 
@@ -118,7 +119,8 @@ class Output:
             self.event(name, **members)
             return
         match event:
-            case ProgressChanged(_, progress):
+            case ProgressChanged(_, progress) if progress is not self._progress:
+                self._progress = progress
                 self.wait(f"{progress.value} …")
                 if progress is not Progress.DONE:
                     self.say(f"  · {progress.value}", "dim")
@@ -180,3 +182,10 @@ class Output:
             file.flush()
         except (OSError, ValueError):
             self._gone = True
+
+
+def _sentence(text: str) -> str:
+    """Begins with a capital, unless its first word is an address; ends with a full stop."""
+    first = text.partition(" ")[0]
+    start = text[:1].upper() if first.isalpha() else text[:1]
+    return start + text[1:] + ("" if text.endswith((".", "!", "?")) else ".")

@@ -25,7 +25,7 @@ from zahlwerk.cli.options import (
 from zahlwerk.cli.session import Access, Job, Note, opened, perform, settle, transact
 from zahlwerk.errors import InvalidRequest, MoneyMoved, TerminalError, TerminalRefused
 from zahlwerk.lifecycle import PaymentState
-from zahlwerk.payment import Original, Payment, PaymentKind, PaymentRequest, new_reference
+from zahlwerk.payment import Original, Payment, PaymentKind, PaymentRequest, Receipt, ReceiptKind, new_reference
 from zahlwerk.terminal import Feature, HoldId, Terminal
 from zahlwerk.urls import Url
 
@@ -65,6 +65,7 @@ def register(app: typer.Typer) -> None:
 def pay(
     url: UrlArgument,
     amount: Annotated[str, typer.Argument(metavar="[AMOUNT]", help="Such as 12.50, or '12.50 EUR'.")] = "",
+    *,
     kind: KindOption = "purchase",  # type: ignore[assignment]  # Typer runs the default through the parser
     currency: CurrencyOption = "",
     reference: ReferenceOption = "",
@@ -96,12 +97,13 @@ def pay(
         return await _transact(job, reach, request, open_shift=open_shift)
 
     reach = access(url, trace=trace, seed=seed, connect_timeout=connect_timeout)
-    perform(work, as_json=json, moves_money=True)
+    perform(work, as_json=json, stake=None)
 
 
 def refund(
     url: UrlArgument,
     amount: AmountArgument,
+    *,
     currency: CurrencyOption = "",
     reference: ReferenceOption = "",
     original_reference: OriginalOption = "",
@@ -120,11 +122,12 @@ def refund(
         return await _transact(job, reach, request, open_shift=open_shift)
 
     reach = access(url, trace=trace, seed=seed, connect_timeout=connect_timeout)
-    perform(work, as_json=json, moves_money=True)
+    perform(work, as_json=json, stake=None)
 
 
 def reverse(
     url: UrlArgument,
+    *,
     sequence: Annotated[
         int | None, typer.Option("--sequence", metavar="N", help="Only if the latest payment is this one.")
     ] = None,
@@ -142,12 +145,13 @@ def reverse(
         return await _transact(job, reach, request, open_shift=open_shift)
 
     reach = access(url, trace=trace, seed=seed, connect_timeout=connect_timeout)
-    perform(work, as_json=json, moves_money=True)
+    perform(work, as_json=json, stake=None)
 
 
 def hold(
     url: UrlArgument,
     limit: Annotated[str, typer.Argument(metavar="LIMIT", help="The most that can be captured, such as 50.00.")],
+    *,
     currency: CurrencyOption = "",
     reference: ReferenceOption = "",
     reservation: Annotated[
@@ -167,7 +171,7 @@ def hold(
         return await _transact(job, reach, request, open_shift=open_shift)
 
     reach = access(url, trace=trace, seed=seed, connect_timeout=connect_timeout)
-    perform(work, as_json=json, moves_money=True)
+    perform(work, as_json=json, stake=None)
 
 
 def capture(
@@ -176,6 +180,7 @@ def capture(
         list[str],
         typer.Argument(metavar="HOLD AMOUNT", help="The hold's id, and what to take; for a reservation the amount."),
     ],
+    *,
     currency: CurrencyOption = "",
     transaction_reference: TransactionOption = "",
     acquirer: AcquirerOption = None,
@@ -201,12 +206,13 @@ def capture(
         return await _transact(job, reach, request, open_shift=open_shift)
 
     reach = access(url, trace=trace, connect_timeout=connect_timeout)
-    perform(work, as_json=json, moves_money=True)
+    perform(work, as_json=json, stake=None)
 
 
 def release(
     url: UrlArgument,
     hold_id: Annotated[str, typer.Argument(metavar="[HOLD]", help="The hold's id.")] = "",
+    *,
     transaction_reference: TransactionOption = "",
     acquirer: AcquirerOption = None,
     reference: ReferenceOption = "",
@@ -229,11 +235,12 @@ def release(
         return await _transact(job, reach, request, open_shift=open_shift)
 
     reach = access(url, trace=trace, connect_timeout=connect_timeout)
-    perform(work, as_json=json, moves_money=True)
+    perform(work, as_json=json, stake=None)
 
 
 def lookup(
     url: UrlArgument,
+    *,
     reference: Annotated[str, typer.Option("--reference", metavar="R", help="Your own number of the payment.")] = "",
     sequence: SequenceOption = None,
     evidence: Annotated[
@@ -257,7 +264,7 @@ def lookup(
             return of_payment(payment)
 
     reach = access(url, trace=trace, connect_timeout=connect_timeout)
-    perform(work, as_json=json, moves_money=True)
+    perform(work, as_json=json, stake=MoneyMoved.MAYBE)
 
 
 # -- what they have in common
@@ -318,8 +325,19 @@ async def _settle(job: Job, reach: Access, hold: HoldId, *, amount_text: str, cu
         if amount is not None and held and amount.currency.code != held:
             raise InvalidRequest(f"the hold is in {held}, not in {amount.currency}")
         payment = await settle(job, terminal, terminal.settle(hold, amount))
+        if payment.state is PaymentState.CAPTURED and not payment.receipts:
+            payment = payment.but(receipts=await _receipts(terminal, payment))
         job.out.payment(payment, url=reach.url)
         return of_payment(payment)
+
+
+async def _receipts(terminal: Terminal, payment: Payment) -> tuple[Receipt, ...]:
+    """The receipts of a capture, from terminals that do not hand them over with it."""
+    found: list[Receipt] = []
+    for kind in (ReceiptKind.MERCHANT, ReceiptKind.CUSTOMER):
+        with contextlib.suppress(TerminalError):
+            found.append(await terminal.receipt(kind, number=payment.sequence))
+    return tuple(receipt for receipt in found if receipt.text or receipt.image_png)
 
 
 async def _held_currency(terminal: Terminal, hold: HoldId) -> str:

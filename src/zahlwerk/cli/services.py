@@ -42,6 +42,7 @@ def register(app: typer.Typer) -> None:
 
 def status(
     url: UrlArgument,
+    *,
     trace: TraceOption = None,
     connect_timeout: ConnectTimeoutOption = None,
     json: JsonOption = False,
@@ -62,11 +63,12 @@ def status(
             return ExitCode.DONE
 
     reach = access(url, trace=trace, connect_timeout=connect_timeout)
-    perform(work, as_json=json, moves_money=False)
+    perform(work, as_json=json)
 
 
 def end_of_day(
     url: UrlArgument,
+    *,
     trace: TraceOption = None,
     seed: SeedOption = None,
     connect_timeout: ConnectTimeoutOption = None,
@@ -84,11 +86,12 @@ def end_of_day(
             return ExitCode.DONE
 
     reach = access(url, trace=trace, seed=seed, connect_timeout=connect_timeout)
-    perform(work, as_json=json, moves_money=True)
+    perform(work, as_json=json)
 
 
 def receipt(
     url: UrlArgument,
+    *,
     kind: Annotated[
         ReceiptKind,
         typer.Option("--kind", parser=receipt_kind_of, metavar="KIND", help="merchant, customer, end-of-day ..."),
@@ -108,7 +111,7 @@ def receipt(
             return ExitCode.DONE
 
     reach = access(url, trace=trace, connect_timeout=connect_timeout)
-    perform(work, as_json=json, moves_money=False)
+    perform(work, as_json=json)
 
 
 def show_facts(job: Job, info: TerminalInfo, capabilities: Capabilities, now: TerminalStatus) -> None:

@@ -17,15 +17,29 @@ from typing import NoReturn
 
 import typer
 
+from zahlwerk.carddata import redact
 from zahlwerk.cli.exits import ExitCode, of_error, of_payment
 from zahlwerk.cli.output import Output
 from zahlwerk.errors import LocalError, MoneyMoved, PeerSilent, TerminalError
-from zahlwerk.payment import Payment, PaymentRequest
+from zahlwerk.lifecycle import PaymentState
+from zahlwerk.payment import Outcome, Payment, PaymentRequest
 from zahlwerk.terminal import Evidence, Terminal, Witness
 from zahlwerk.transport.trace import TraceRecorder
 from zahlwerk.urls import Context, connect
 
-__all__ = ["Access", "Guard", "Job", "Note", "opened", "perform", "recording", "settle", "transact"]
+__all__ = [
+    "Access",
+    "Guard",
+    "Job",
+    "Note",
+    "debugging",
+    "opened",
+    "our_fault",
+    "perform",
+    "recording",
+    "settle",
+    "transact",
+]
 
 
 class Guard:
@@ -82,42 +96,59 @@ class _StoppedInTime(LocalError):
     remedy = "start again when you like"
 
 
-def perform(work: Callable[[Job], Coroutine[None, None, ExitCode]], *, as_json: bool, moves_money: bool) -> NoReturn:
+def perform(
+    work: Callable[[Job], Coroutine[None, None, ExitCode]], *, as_json: bool, stake: MoneyMoved | None = MoneyMoved.NO
+) -> NoReturn:
     """Run the work of a command, then leave with its exit code.
 
     Args:
         work: what the command does.
         as_json: for programs.
-        moves_money: whether an error may mean that money moved.
+        stake: what an error means for the money, whatever the error itself says: NO for commands that only ask, MAYBE
+            for one that asks about a payment; None for payments: NO until it was sent, then the error's own word.
     """
-    out = Output(as_json=as_json)
+    job = Job(Output(as_json=as_json), Guard())
     try:
-        code = asyncio.run(_guarded(work, Job(out, Guard()), moves_money=moves_money))
-    except TerminalError as exc:
-        out.error(exc, money_moved=None if moves_money else MoneyMoved.NO)
-        if _wants_traceback():
+        code = asyncio.run(_guarded(work, job, pays=stake is None))
+    except Exception as exc:
+        if not isinstance(exc, TerminalError) and debugging():
             raise
-        code = of_error(exc, moves_money=moves_money)
+        error = exc if isinstance(exc, TerminalError) else our_fault(exc)
+        moved = error.money_moved if isinstance(error, LocalError) or (stake is None and job.guard.sent) else stake
+        moved = moved or MoneyMoved.NO
+        job.out.error(error, money_moved=moved)
+        if debugging():
+            raise
+        code = of_error(error, moved)
     finally:
-        out.end_wait()
+        job.out.end_wait()
     raise typer.Exit(code)
 
 
-async def _guarded(work: Callable[[Job], Coroutine[None, None, ExitCode]], job: Job, *, moves_money: bool) -> ExitCode:
+def debugging() -> bool:
+    """Whether whoever runs this wants to see tracebacks."""
+    return os.environ.get("ZAHLWERK_DEBUG", "") not in {"", "0"}
+
+
+def our_fault(exc: Exception) -> TerminalError:
+    """An error that should not be possible, as one that a user can read."""
+    return TerminalError(
+        f"something went wrong inside Zahlwerk ({type(exc).__name__}: {redact(str(exc))[:200]})",
+        remedy="please report it; ZAHLWERK_DEBUG=1 shows more",
+    )
+
+
+async def _guarded(work: Callable[[Job], Coroutine[None, None, ExitCode]], job: Job, *, pays: bool) -> ExitCode:
     with job.guard.watching():
         try:
             return await work(job)
         except asyncio.CancelledError:
             if not job.guard.count:
                 raise
-    if not moves_money:
+    if not pays:
         return ExitCode.STOPPED
     job.out.error(_StoppedInTime("stopped before the payment was sent; no money moved"))
     return ExitCode.NOT_APPROVED
-
-
-def _wants_traceback() -> bool:
-    return os.environ.get("ZAHLWERK_DEBUG", "") not in {"", "0"}
 
 
 # -- the terminal
@@ -183,14 +214,34 @@ class Note(Witness):
 
 
 async def transact(job: Job, terminal: Terminal, request: PaymentRequest, note: Note) -> Payment:
-    """Carry a payment out, to its end even if it is to be stopped."""
+    """Carry a payment out, to its end even if it is to be stopped.
+
+    Raises:
+        TerminalError: no money moved. What leaves that open comes back as an `UNKNOWN` payment.
+    """
 
     async def stop() -> None:
         with contextlib.suppress(TerminalError):
             await terminal.abort()
 
-    return await _to_its_end(
-        job, terminal, terminal.transact(request, witness=note), stop, "stopping the payment (Ctrl-C again leaves)"
+    words = "stopping the payment (Ctrl-C again leaves)"
+    try:
+        return await _to_its_end(job, terminal, terminal.transact(request, witness=note), stop, words)
+    except Exception as exc:
+        error = exc if isinstance(exc, TerminalError) else our_fault(exc)
+        if error.money_moved is MoneyMoved.NO or debugging():
+            raise
+        return _unknown(request, str(error))
+
+
+def _unknown(request: PaymentRequest, why: str) -> Payment:
+    return Payment(
+        reference=request.reference,
+        kind=request.kind,
+        outcome=Outcome.UNKNOWN,
+        state=PaymentState.UNKNOWN,
+        requested=request.total,
+        message=redact(why),
     )
 
 

@@ -50,9 +50,8 @@ def cards(json: JsonOption = False) -> None:
             aid=card.aid,
             behaviour=_told(card.behaviour),
         )
-        out.say(
-            f"{card.name:<18} {card.brand:<18} {card.kind.value:<12} {card.masked_pan:<20} {_words(_told(card.behaviour))}".rstrip()
-        )
+        columns = f"{card.name:<18} {card.brand:<18} {card.kind.value:<12} {card.masked_pan:<20}"
+        out.say(f"{columns} {_words(_told(card.behaviour))}".rstrip())
     out.say("zahlwerk pay 'virtual:?card=NAME' 12.50, or zahlwerk bridge --card NAME ...", "dim")
 
 

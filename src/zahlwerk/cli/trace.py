@@ -43,7 +43,7 @@ def trace(
             return ExitCode.DATA
         return ExitCode.DONE
 
-    perform(work, as_json=json, moves_money=False)
+    perform(work, as_json=json)
 
 
 def _write(job: Job, file: Path, pcapng: Path) -> ExitCode:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
 
-from zahlwerk.errors import InvalidRequest, TerminalRefused
+from zahlwerk.errors import InvalidRequest, MoneyMoved, TerminalRefused
 from zahlwerk.interfaces.kit.messages import TransactionResponse
 from zahlwerk.interfaces.kit.settlement import End, Ending, Facts, Phase
 from zahlwerk.lifecycle import PaymentState
@@ -15,7 +15,16 @@ from zahlwerk.money import Currency, Money
 from zahlwerk.payment import AMOUNT_KINDS, Original, Outcome, Payment, PaymentKind, PaymentRequest
 from zahlwerk.terminal import Decision, Evidence
 
-__all__ = ["Attempt", "attempt_from", "check_decision", "concerns", "ended", "evidence_of", "settled_before"]
+__all__ = [
+    "Attempt",
+    "attempt_from",
+    "check_decision",
+    "concerns",
+    "ended",
+    "evidence_of",
+    "must_be_same",
+    "settled_before",
+]
 
 
 @dataclass(slots=True)
@@ -113,6 +122,22 @@ def settled_before(known: Payment, amount: Money | None) -> Payment:
             f"this hold was {known.state.value} before", money_moved=known.money_moved, remedy="refund the difference"
         )
     return known
+
+
+def must_be_same(attempt: Attempt, amount: Money | None) -> None:
+    """Of a hold whose settlement was lost, only the same settlement may be tried again (4.9, rule 4).
+
+    Raises:
+        TerminalRefused: another one is wanted; money may have moved.
+    """
+    decided = attempt.facts.confirm
+    wanted = amount.amount if amount is not None else None
+    if decided is not None and (decided is not (amount is not None) or attempt.facts.amount_minor != wanted):
+        raise TerminalRefused(
+            "nobody knows yet what became of the former settlement of this hold",
+            money_moved=MoneyMoved.MAYBE,
+            remedy="look it up first",
+        )
 
 
 def check_decision(decision: Decision, payment: Payment) -> None:

@@ -13,7 +13,14 @@ from zahlwerk.interfaces.kit.attempts import Attempt, check_decision, concerns, 
 from zahlwerk.interfaces.kit.codes import OurErrorCode
 from zahlwerk.interfaces.kit.connection import Connection, error_of
 from zahlwerk.interfaces.kit.conversion import payment_from_response
-from zahlwerk.interfaces.kit.messages import ErrorNotification, Message, ReceiptRequest, TransactionResponse
+from zahlwerk.interfaces.kit.messages import (
+    ErrorNotification,
+    Message,
+    ReceiptRequest,
+    TransactionConfirmationRequest,
+    TransactionConfirmationResponse,
+    TransactionResponse,
+)
 from zahlwerk.interfaces.kit.pump import Alarm
 from zahlwerk.interfaces.kit.receipt_desk import ReceiptDesk
 from zahlwerk.interfaces.kit.settlement import AskWitness, End, Ending, Phase, Send, Settlement
@@ -25,11 +32,15 @@ from zahlwerk.urls import Context
 
 __all__ = ["Carrier", "Running"]
 
-_REFUSED_START: Final = frozenset(OurErrorCode) - {OurErrorCode.NOTHING_TO_CONFIRM, OurErrorCode.UNCERTAIN}
+# Only what can be the answer to a TransactionRequest and nothing else; after all others the status is asked (P-25).
+_REFUSED_START: Final = frozenset({
+    OurErrorCode.BUSY, OurErrorCode.SHIFT_CLOSED, OurErrorCode.LOCKED, OurErrorCode.AMOUNT,
+    OurErrorCode.MISSING_FIELD, OurErrorCode.NOT_SUPPORTED,
+})  # fmt: skip
 _REFUSED_HOLD: Final = frozenset({OurErrorCode.NOTHING_TO_CONFIRM, OurErrorCode.AMOUNT})
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Running:
     """A settlement that is being carried out."""
 
@@ -41,6 +52,8 @@ class Running:
     error: Exception | None = None
     """What the witness raised; the caller gets it once the payment has been rolled back."""
     refusal: ErrorNotification | None = None
+    waiting: TransactionConfirmationRequest | None = None
+    """A decision that may not go out yet: another one has not been answered."""
     tasks: set[asyncio.Task[None]] = field(default_factory=set)
 
 
@@ -56,6 +69,8 @@ class Carrier:
     ) -> None:
         self.payment: Running | None = None
         self.hold: Running | None = None
+        self._confirming: Running | None = None
+        """Whose TransactionConfirmationRequest is out: its answer has no address, so there is only one at a time."""
         self._connection = connection
         self._desk = desk
         self._context = context
@@ -88,6 +103,7 @@ class Carrier:
                     case End():
                         if not running.end.done():
                             running.end.set_result(action)
+                        self._confirmation_over(running)
         running.attempt.facts = settlement.facts
         running.alarm.set(settlement.deadline_s())
 
@@ -127,6 +143,13 @@ class Carrier:
 
     def received(self, message: Message) -> None:
         """A message that may concern what runs."""
+        if isinstance(message, TransactionConfirmationResponse):
+            owner = self._confirming
+            if owner is not None:
+                owner.settlement.received(message, now_s=self.now_s())
+                self.turn(owner)
+                self._confirmation_over(owner)
+            return
         for running in self._running():
             running.settlement.received(message, now_s=self.now_s())
             self.turn(running)
@@ -141,12 +164,15 @@ class Carrier:
         """An error of the terminal; False if it concerns nothing that runs."""
         ours = error.error_source == "ECR"
         for running in self._running():
-            if concerns(running.settlement.phase, request):
-                codes = _REFUSED_HOLD if running is self.hold else _REFUSED_START
-                running.refusal = error
-                running.settlement.error(refused=ours and error.error_code in codes, now_s=self.now_s())
-                self.turn(running)
-                return True
+            if not concerns(running.settlement.phase, request) or running.waiting is not None:
+                continue
+            codes = _REFUSED_HOLD if running is self.hold else _REFUSED_START
+            # Beside a payment, an error may be meant for that one: then the hold goes the long way.
+            is_plain = running is not self.hold or self.payment is None
+            running.refusal = error
+            running.settlement.error(refused=ours and is_plain and error.error_code in codes, now_s=self.now_s())
+            self.turn(running)
+            return True
         return False
 
     def link_up(self, status: int) -> None:
@@ -156,7 +182,10 @@ class Carrier:
             self.turn(running)
 
     def link_down(self) -> None:
-        """The session has gone."""
+        """The session has gone; what waited to be sent is wanted again when it is back."""
+        self._confirming = None
+        for running in self._running():
+            running.waiting = None
         for running in self._running():
             running.settlement.link_down(now_s=self.now_s())
             self.turn(running)
@@ -192,10 +221,10 @@ class Carrier:
                 customer_text=end.confirmation.cardholder_text or payment.customer_text,
                 attendant_text=end.confirmation.attendant_text or payment.attendant_text,
             )
-        if end.ending is Ending.CONFIRMED and payment.approved is None:
-            payment = payment.but(approved=request.total)
-        if end.ending is Ending.CONFIRMED and facts.amount_minor is not None and payment.approved is not None:
-            payment = payment.but(approved=Money(facts.amount_minor, payment.approved.currency))
+        if end.ending is Ending.CONFIRMED:
+            known = facts.amount_minor if facts.amount_minor is not None else facts.approved_minor
+            total = payment.approved or request.total
+            payment = payment.but(approved=Money(known, total.currency) if total and known is not None else total)
         return ended(payment, end)
 
     def hold_of(self, running: Running, end: End, amount: Money | None) -> Payment:
@@ -232,11 +261,27 @@ class Carrier:
                 self.turn(running)
 
             self._desk.read_for(message, read)
+        if isinstance(message, TransactionConfirmationRequest):
+            if self._confirming not in {None, running}:
+                running.waiting = message
+                return
+            self._confirming = running
         try:
             self._connection.send(message)
         except LocalProtocolError:
             # The session went between two steps: the settlement hears of it as a lost link.
             running.settlement.link_down(now_s=self.now_s())
+
+    def _confirmation_over(self, running: Running) -> None:
+        """The decision of one has been answered, or is over: the next one may go out."""
+        running.waiting = None
+        if self._confirming is not running:
+            return
+        self._confirming = None
+        for other in self._running():
+            if other is not running and other.waiting is not None:
+                message, other.waiting = other.waiting, None
+                self._send(other, message)
 
     async def _ask_witness(self, running: Running, response: TransactionResponse) -> None:
         settlement = running.settlement

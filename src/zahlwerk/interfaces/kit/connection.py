@@ -286,3 +286,6 @@ class Connection:
         future = self._answers.get(ANSWERS[request][0])
         if future is not None and not future.done():
             future.set_exception(PeerSilent(f"{self._name} did not answer {request} in time"))
+        elif not self.is_up and request in {"ConnectRequest", "StatusRequest"} and self._pump is not None:
+            # The introduction got lost: without it this connection never becomes a session.
+            self._pump.hang_up("the terminal did not introduce itself")

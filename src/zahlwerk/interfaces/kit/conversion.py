@@ -209,7 +209,12 @@ def payment_from_response(response: TransactionResponse, request: PaymentRequest
     if approved_minor is None and total is not None:
         approved_minor = total.amount
     is_approved = outcome is Outcome.APPROVED
-    tip_minor = (response.tip_amt or 0) + (request.tip.amount if request.tip is not None else 0)
+    # A part of the amount says nothing about its parts: what the terminal tells counts, not what was asked for.
+    is_partial = total is not None and approved_minor is not None and approved_minor < total.amount
+    tip_minor = response.tip_amt or 0
+    if request.tip is not None and not is_partial:
+        tip_minor += request.tip.amount
+    cashback = _money(response.amt_other, currency) if is_partial else request.cashback
     return Payment(
         reference=request.reference,
         kind=request.kind,
@@ -218,7 +223,7 @@ def payment_from_response(response: TransactionResponse, request: PaymentRequest
         requested=total,
         approved=_money(approved_minor, currency) if is_approved else None,
         tip=_money(tip_minor, currency) if is_approved and tip_minor else None,
-        cashback=request.cashback if is_approved else None,
+        cashback=cashback if is_approved else None,
         remaining=_money(response.amt_remaining, currency),
         available=_money(response.amt_avail, _currency(response.amt_avail_curr_c) or currency),
         dcc=_dcc(response),
@@ -309,7 +314,8 @@ def _extended(payment: Payment, result: TrxResult) -> int:
     if result is TrxResult.REFERRED:
         return OurResult.REFERRED
     if result is TrxResult.DECLINED:
-        return 1000 + (int(payment.response_code) if payment.response_code.isdigit() else 0)
+        code = payment.response_code
+        return OurResult.DECLINED + (int(code) if len(code) <= 2 and code.isascii() and code.isdigit() else 0)
     return OurResult.ABORTED_BY_REGISTER
 
 
@@ -398,7 +404,7 @@ def _rate(dcc: Dcc | None) -> tuple[int | None, int | None]:
     """DCCRate and DCCRateExp of a decimal number (P-14)."""
     rate = dcc.rate if dcc is not None else ""
     digits, _, exponent = rate.partition("E-")
-    if exponent.isdigit() and digits.isdigit():
+    if exponent.isascii() and exponent.isdigit() and digits.isascii() and digits.isdigit():
         return int(digits), int(exponent)
     whole, _, fraction = rate.partition(".")
     if (whole + fraction).isascii() and (whole + fraction).isdigit():

@@ -8,9 +8,9 @@ from typing import Final
 
 from zahlwerk.errors import InvalidRequest, LinkLost, PaymentNotFound, TerminalBusy
 from zahlwerk.events import Progress
-from zahlwerk.interfaces.kit.attempts import Attempt, attempt_from, evidence_of, settled_before
+from zahlwerk.interfaces.kit.attempts import Attempt, attempt_from, evidence_of, must_be_same, settled_before
 from zahlwerk.interfaces.kit.carrier import Carrier, Running
-from zahlwerk.interfaces.kit.codes import TrxResult
+from zahlwerk.interfaces.kit.codes import TrxFunction, TrxResult
 from zahlwerk.interfaces.kit.connection import Connection
 from zahlwerk.interfaces.kit.conversion import request_to_wire
 from zahlwerk.interfaces.kit.messages import TransactionResponse
@@ -18,7 +18,7 @@ from zahlwerk.interfaces.kit.receipt_desk import ReceiptDesk
 from zahlwerk.interfaces.kit.settlement import End, Ending, Facts, Settlement
 from zahlwerk.lifecycle import PaymentState
 from zahlwerk.money import Money
-from zahlwerk.payment import Payment, PaymentKind, PaymentRequest
+from zahlwerk.payment import Outcome, Payment, PaymentKind, PaymentRequest
 from zahlwerk.terminal import CONFIRM_ALL, Evidence, HoldId, Witness
 from zahlwerk.urls import Context
 
@@ -47,11 +47,13 @@ class Payments:
         self._on_progress = on_progress
         self._attempts: OrderedDict[str, Attempt] = OrderedDict()
         self._orphan: TransactionResponse | None = None
+        self._abort_wanted = False
 
     async def transact(
         self, request: PaymentRequest, witness: Witness, *, get_ready: Callable[[], Awaitable[None]]
     ) -> Payment:
         """One payment, from its preparation to its end."""
+        self._abort_wanted = False
         await self._clear_the_past()
         await get_ready()
         attempt = Attempt(
@@ -63,6 +65,8 @@ class Payments:
             ),
         )
         await witness.sending(evidence_of(attempt))
+        if self._abort_wanted:
+            return _stopped(request)
         if not self._connection.is_up:
             raise LinkLost("the connection went away before the request was sent", request_sent=False)
         self._remember(attempt)
@@ -97,6 +101,8 @@ class Payments:
         attempt = self.attempt_of(sequence) or _attempt_for(amount)
         if attempt.payment is not None and attempt.payment.state in {PaymentState.CAPTURED, PaymentState.RELEASED}:
             return settled_before(attempt.payment, amount)
+        if attempt.is_open:
+            must_be_same(attempt, amount)
         facts = Facts(
             is_hold=True,
             sequence=sequence,
@@ -123,6 +129,7 @@ class Payments:
     def abort(self, *, silent: bool) -> None:
         """Ask to stop what runs."""
         running = self.carrier.payment
+        self._abort_wanted = True
         if running is not None:
             running.settlement.abort(silent=silent, now_s=self.carrier.now_s())
             self.carrier.turn(running)
@@ -158,13 +165,20 @@ class Payments:
             settlement.resume(status, response=attempt.late, now_s=self.carrier.now_s())
             self.carrier.turn(running)
             end = await self.carrier.wait(running)
-            attempt.payment = self.carrier.payment_of(running, end)
+            attempt.payment = self._resumed(running, end)
             if end.ending is not Ending.UNKNOWN:
                 self._side.settled()
             return attempt.payment
         finally:
             self.carrier.payment = None
             self.carrier.retire(running)
+
+    def _resumed(self, running: Running, end: End) -> Payment:
+        facts, total = running.settlement.facts, running.attempt.request.total
+        if not facts.is_hold or facts.confirm is None:
+            return self.carrier.payment_of(running, end)
+        amount = Money(facts.amount_minor, total.currency) if facts.amount_minor is not None and total else total
+        return self.carrier.hold_of(running, end, amount)
 
     def answered_late(self, message: TransactionResponse) -> None:
         """An answer that nobody waits for: it came too late, or is told again after our restart. Kept for `lookup`."""
@@ -215,6 +229,8 @@ class Payments:
             orphan is not None
             and orphan.trx_result == TrxResult.APPROVED
             and orphan.trx_seq_cnt not in self._side.holds
+            # A hold may be known to whoever keeps the journal: it is theirs to capture or release.
+            and orphan.trx_function != TrxFunction.AUTHORIZATION_PURCHASE
         ):
             # From before our start, and nobody has looked it up: nobody was told of it, so it is taken back.
             await self.resume(Attempt(PaymentRequest(kind=PaymentKind.REVERSAL), Facts(), late=orphan))
@@ -231,3 +247,15 @@ def _attempt_for(amount: Money | None) -> Attempt:
     """A hold of an earlier process, of which only the name is known."""
     kind = PaymentKind.AUTHORISATION if amount is not None else PaymentKind.REVERSAL
     return Attempt(PaymentRequest(kind=kind, amount=amount), Facts(is_hold=True))
+
+
+def _stopped(request: PaymentRequest) -> Payment:
+    """Aborted before anything was sent."""
+    return Payment(
+        reference=request.reference,
+        kind=request.kind,
+        outcome=Outcome.ABORTED,
+        state=PaymentState.ABORTED,
+        requested=request.total,
+        message="stopped before it was sent to the terminal",
+    )

@@ -98,6 +98,8 @@ class Pump:
             self.turn()
             while True:
                 data = await self._stream.receive()
+                if self._hung_up is not None:
+                    return self._hung_up  # the side may belong to another connection by now
                 now_s = self._clock.now_s()
                 for payload in self._link.receive_data(data, now_s=now_s):
                     self._side.receive_data(payload, now_s=now_s)
@@ -112,6 +114,8 @@ class Pump:
 
     def turn(self) -> None:
         """Something was queued or has happened: let events be handled, then send."""
+        if self._hung_up is not None:
+            return
         if self._turning:
             self._turn_again = True
             return
@@ -151,6 +155,8 @@ class Pump:
         self._alarm.set(min(deadlines, default=None))
 
     def _deadline(self) -> None:
+        if self._hung_up is not None:
+            return
         now_s = self._clock.now_s()
         self._link.handle_deadline(now_s=now_s)
         self._side.handle_deadline(now_s=now_s)

@@ -1,7 +1,9 @@
 """What a KIT receipt text proves, and receipts cut into parts and put together again. Pure.
 
-The text is free (KIT fact sheet 4.9: "text must be read; formats vary"), so the judgement is one-sided: APPROVED needs
-the authorisation code and the amount of the very payment and not one word of refusal; anything less is no proof.
+The text is free (KIT fact sheet 4.9: "text must be read; formats vary"), so the judgement is strict on both sides.
+APPROVED needs the authorisation code and the amount of the very payment, and not one word of refusal anywhere.
+NOT_APPROVED needs a line of its own that says so: a footer ("No refund without this receipt") is no refusal. Anything
+less is no proof.
 """
 
 from __future__ import annotations
@@ -49,14 +51,39 @@ def judge_receipt(
     """
     if not text.strip():
         return ReceiptVerdict.SILENT
-    if _REFUSED.search(text) or (not undoes and _UNDONE.search(text)):
-        return ReceiptVerdict.NOT_APPROVED
     code = response.auth_c if response is not None else None
-    digits = re.sub(r"[^0-9]", "", re.sub(r"(?<=[0-9])[.,'\u2019 ](?=[0-9])", "", text))
-    shows_amount = amount_minor is not None and str(amount_minor) in digits
-    if code and code in text and shows_amount:
+    proves = bool(code) and re.search(rf"(?<![A-Za-z0-9]){re.escape(code or '')}(?![A-Za-z0-9])", text) is not None
+    if _speaks_against(text, undoes=undoes):
+        headline = any(_is_headline(line) and _speaks_against(line, undoes=undoes) for line in text.splitlines())
+        return ReceiptVerdict.NOT_APPROVED if headline and not proves else ReceiptVerdict.SILENT
+    if proves and amount_minor is not None and amount_minor in _numbers(text):
         return ReceiptVerdict.APPROVED
     return ReceiptVerdict.SILENT
+
+
+_NUMBER: Final = re.compile(
+    r"(?<![0-9.,:/-])(?:[0-9]{1,3}(?:[.,'\u2019\u00a0\u202f ][0-9]{3})+|[0-9]+)(?:[.,][0-9]{1,3})?"
+    r"(?![0-9]|[.,:/-][0-9])"
+)
+"""An amount as people write it; not a part of a date, a time or a longer number."""
+_DENIAL: Final = re.compile(r"\b(?:kein\w*|ohne|no|without|not|pas|sans|aucun\w*|non|nessun\w*|senza)\b", re.IGNORECASE)
+# A headline is a word or two, such as TRANSAKTION ABGELEHNT; a sentence of a footer has more.
+_HEADLINE_WORDS_MAX: Final = 3
+
+
+def _speaks_against(text: str, *, undoes: bool) -> bool:
+    return _REFUSED.search(text) is not None or (not undoes and _UNDONE.search(text) is not None)
+
+
+def _is_headline(line: str) -> bool:
+    words = re.findall(r"\w+", line)
+    plain = re.sub(r"(?i)nicht\s+genehmigt|not\s+approved|non\s+autorizz", "", line)
+    return 0 < len(words) <= _HEADLINE_WORDS_MAX and _DENIAL.search(plain) is None
+
+
+def _numbers(text: str) -> frozenset[int]:
+    """Every amount in the text, in minor units: its digits without separators."""
+    return frozenset(int(re.sub(r"[^0-9]", "", found[0])[:18]) for found in _NUMBER.finditer(text))
 
 
 def split_receipt(
@@ -93,6 +120,8 @@ class ReceiptPart:
 
 # LIMIT: a receipt is some kilobytes; a terminal that never ends one is stopped here.
 RECEIPT_CHARACTERS_MAX: Final = 1_000_000
+# LIMIT: fourteen types are known; a terminal that begins receipts of ever new types loses the oldest.
+RECEIPT_TYPES_MAX: Final = 32
 
 
 @dataclass(slots=True)
@@ -104,10 +133,12 @@ class ReceiptCollector:
     def add(self, message: ReceiptResponse) -> ReceiptPart | None:
         """The receipt, once its last part is here."""
         buffer = self._buffers.setdefault(message.receipt_type, [])
+        if len(self._buffers) > RECEIPT_TYPES_MAX:
+            del self._buffers[next(iter(self._buffers))]
         flags = message.receipt_flags or 0
         if flags & ReceiptFlags.FIRST_PART:
             buffer.clear()
-        if sum(map(len, buffer)) + len(message.receipt_text) <= RECEIPT_CHARACTERS_MAX:
+        if message.receipt_text and sum(map(len, buffer)) + len(message.receipt_text) <= RECEIPT_CHARACTERS_MAX:
             buffer.append(message.receipt_text)
         if flags & ReceiptFlags.MORE_DATA:
             return None

@@ -13,7 +13,7 @@ from types import MappingProxyType
 from typing import Final, TypeAlias
 
 from zahlwerk.errors import LocalProtocolError, RemoteProtocolError
-from zahlwerk.interfaces.kit.codec import Line
+from zahlwerk.interfaces.kit.codec import Line, encode_line
 from zahlwerk.interfaces.kit.codes import TrxFunction, TrxResult
 from zahlwerk.interfaces.kit.messages import (
     ActivationResponse,
@@ -149,9 +149,9 @@ class RegisterSide(Side):
         self._session(SessionInput.LINK_UP)
         self._session(SessionInput.CONNECT_REQUEST)
         self.status = None
-        self._await("ConnectRequest", now_s, None)
+        self._await("ConnectRequest", now_s, self._waits.connect_s)
         self._write(self._options.to_wire(), self._options.companions)
-        self._await("StatusRequest", now_s, None)
+        self._await("StatusRequest", now_s, self._waits.connect_s)
         self._write(StatusRequest())
 
     def link_down(self) -> None:
@@ -168,12 +168,14 @@ class RegisterSide(Side):
 
         Raises:
             LocalProtocolError: no session, or the protocol forbids it now. Nothing was queued.
+            InvalidRequest: it cannot be written as KIT JSON. Nothing was queued.
         """
         if self.session is not Session.OPEN:
             raise LocalProtocolError(f"{name_of(message)} while {self.session.value}")
+        line = encode_line(message)
         self._step_sent(message)
         self._await(name_of(message), now_s, wait_s)
-        self._write(message)
+        self._write_line(line)
 
     def settled(self) -> None:
         """The transaction has been brought to an end by other means: the next one may start."""

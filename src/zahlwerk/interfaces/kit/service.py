@@ -66,7 +66,8 @@ class Service:
     def __init__(self, terminal: Terminal, side: TerminalSide) -> None:
         self._terminal = terminal
         self._side = side
-        self._cursors: dict[int, list[ReceiptResponse]] = {}
+        self._cursors: dict[int, tuple[int | None, list[ReceiptResponse]]] = {}
+        """By type: the number asked for, and the parts still to come."""
 
     def connected(self, _request: ConnectRequest) -> None:
         """A register has introduced itself: what was half told to another is forgotten."""
@@ -157,17 +158,21 @@ class Service:
 
     async def _receipt(self, message: ReceiptRequest) -> Message:
         """One part for each request, the next one when asked again. Source: 4.7."""
-        waiting = self._cursors.get(message.receipt_type)
-        if not waiting:
+        number, waiting = self._cursors.pop(message.receipt_type, (None, []))
+        wanted = message.receipt_id_numeric
+        # The library repeats the request without its number, the tester unchanged; another number is another receipt.
+        if not waiting or wanted not in {None, number}:
+            number = wanted
             kind = device.RECEIPT_KINDS.get(message.receipt_type)
             if kind is None:
                 raise NotSupported(f"hand out receipts of type {message.receipt_type}", "this terminal")
             try:
-                receipt = await self._terminal.receipt(kind, number=message.receipt_id_numeric)
+                receipt = await self._terminal.receipt(kind, number=wanted)
             except PaymentNotFound as exc:
                 raise TerminalRefused(str(exc), code=int(OurErrorCode.NOTHING_TO_CONFIRM)) from exc
             waiting = self.parts_of(receipt)
-        self._cursors[message.receipt_type] = waiting[1:]
+        if len(waiting) > 1:
+            self._cursors[message.receipt_type] = (number, waiting[1:])
         return waiting[0]
 
     async def _report(self, message: ReportRequest) -> Message:

@@ -111,7 +111,9 @@ class Side(ABC):
         """The peer must be given up."""
 
     def _write(self, message: Message, companions: Mapping[str, object] | None = None) -> None:
-        line = encode_line(message, companions=companions)
+        self._write_line(encode_line(message, companions=companions))
+
+    def _write_line(self, line: bytes) -> None:
         if self.tap is not None:
             self.tap(True, line)
         self._writes.append(line)

@@ -144,7 +144,8 @@ class TerminalSide(Side):
         self._undelivered: TransactionResponse | None = None
         self._holds: OrderedDict[int, int | None] = OrderedDict()
         self._settled: OrderedDict[int, tuple[bool, int | None, TransactionConfirmationResponse]] = OrderedDict()
-        self._latest_settled: int | None = None
+        self._latest_approved: int | None = None
+        """What a Confirm without TrxSeqCnt is about: the newest approval, whatever became of it."""
 
     # -- the verbs
 
@@ -223,6 +224,8 @@ class TerminalSide(Side):
         self.trx = step(TRANSACTIONS, self.trx, happened) or self.trx
         self._decided = None
         self._result = response if happened is TrxInput.APPROVAL else None
+        if approved:
+            self._latest_approved = response.trx_seq_cnt
         if happened is TrxInput.HELD and response.trx_seq_cnt is not None:
             self._holds[response.trx_seq_cnt] = response.amt_auth
         self._undelivered = None if self.is_connected else response
@@ -324,8 +327,9 @@ class TerminalSide(Side):
         if pending is not None and sequence in {None, pending.trx_seq_cnt}:
             self._decide_pending(pending, confirm=confirm, amount_minor=message.trx_amt)
             return
-        if sequence is None and pending is None:
-            sequence = next(reversed(self._holds), self._latest_settled)
+        if sequence is None and pending is None and (self.trx is Trx.IDLE or self._latest_approved in self._holds):
+            # Not any older one: after an approval that was taken back it would be another customer's.
+            sequence = self._latest_approved
         if sequence is None:
             self.refuse(OurErrorCode.NOTHING_TO_CONFIRM)
             return
@@ -403,7 +407,6 @@ class TerminalSide(Side):
         self, sequence: int, confirm: bool, amount_minor: int | None, response: TransactionConfirmationResponse
     ) -> None:
         self._settled[sequence] = (confirm, amount_minor, response)
-        self._latest_settled = sequence
         while len(self._settled) > SETTLED_MAX:
             self._settled.popitem(last=False)
 

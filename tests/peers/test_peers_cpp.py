@@ -88,12 +88,14 @@ async def test_it_sees_a_decline_as_one(cpp_example: Path, card: str) -> None:
     assert "TransactionConfirmationRequest" not in done.conversation.count(sent=False)
 
 
-@pytest.mark.parametrize("seed", [6, 9, 14])
-async def test_it_pays_over_a_line_that_spoils_one_byte_in_a_hundred(cpp_example: Path, seed: int) -> None:
-    noise = Noise(seed, share=0.01)
-    done = await run(cpp_example, noise=noise)
+async def test_it_pays_over_lines_that_spoil_one_byte_in_a_hundred(cpp_example: Path) -> None:
+    """In bursts of 32. A frame is lost for good when all three sends are hit, and the example never asks again."""
+    noises = [Noise(seed, share=0.01, burst_bytes=32) for seed in range(1, 6)]
+    runs = await asyncio.gather(*(run(cpp_example, noise=noise) for noise in noises))
 
-    assert noise.bytes_hit
-    assert "All ok" in done.said
-    assert done.exit_code == 0
-    assert done.conversation.count(sent=True)["TransactionConfirmationResponse"] == 1
+    assert sum(noise.bytes_hit for noise in noises) > 100
+    paid = [done for done in runs if "All ok" in done.said and done.exit_code == 0]
+    assert len(paid) >= 4
+    assert {done.conversation.count(sent=True)["TransactionConfirmationResponse"] for done in paid} == {1}
+    # Each run has its own terminal, which asks its host once, whatever is repeated on the line.
+    assert {done.conversation.bodies("TransactionResponse")[0]["TrxSeqCnt"] for done in paid} == {1}

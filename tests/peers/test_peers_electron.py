@@ -89,6 +89,10 @@ class PayTecTester:
         received = [event["message"] for event in self.peer.events if event["event"] == "received"]
         return [message["ReceiptResponse"]["ReceiptType"] for message in received if "ReceiptResponse" in message]
 
+    def receipts_shown(self) -> list[str]:
+        """The texts in its receipt panel, oldest first."""
+        return [event["text"] for event in self.peer.events if event["event"] == "receipt"]
+
 
 Start = Callable[..., AbstractAsyncContextManager[PayTecTester]]
 
@@ -263,10 +267,13 @@ class TestServices:
         async with start() as tester:
             await tester.pay("12.50")
             number = (await tester.message("TransactionResponse"))["TrxSeqCnt"]
+            await tester.peer.until(lambda: tester.receipts() == [11, 1, 2])
             tester.set(receiptTypeSelect="2", receiptIdInput=str(number))
             tester.click("receiptBtn")
 
-            assert "12.50" in await tester.shown("receipt")
+            assert (await tester.message("ReceiptRequest", sent=True))["ReceiptIDNumeric"] == number
+            await tester.peer.until(lambda: tester.receipts() == [11, 1, 2, 2])
+            await tester.peer.until(lambda: sum("12.50" in text for text in tester.receipts_shown()) == 3)
 
     async def test_balance_report_configuration_initialisation_and_batch_capture_work(self, start: Start) -> None:
         async with start() as tester:
@@ -282,9 +289,9 @@ class TestServices:
             ):
                 tester.click(button)
                 await tester.message(answer)
-                assert await tester.shown("receipt")
                 await tester.peer.until(lambda: "Busy" not in tester._last_lights())
 
+            await tester.peer.until(lambda: tester.receipts() == [11, 1, 2, 23, 25, 41, 43, 21])
             assert tester.count("received", "ErrorNotification") == 0
 
     async def test_nonsense_typed_by_hand_is_refused_and_nothing_breaks(self, start: Start) -> None:

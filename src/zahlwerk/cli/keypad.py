@@ -19,6 +19,7 @@ __all__ = ["KEYS", "Key", "press", "typed_lines"]
 
 # LIMIT: a longer line was not typed by a person.
 _LINE_BYTES_MAX: Final = 1024
+STDIN: Final = 0
 
 Act = Callable[[VirtualTerminal, list[str]], Awaitable[str]]
 
@@ -59,7 +60,7 @@ async def typed_lines() -> AsyncIterator[str]:
         # os.read, for a thread that waits in a buffered read keeps Python from ending.
         while True:
             try:
-                data = os.read(0, _LINE_BYTES_MAX)
+                data = os.read(STDIN, _LINE_BYTES_MAX)
             except OSError:
                 data = b""
             try:

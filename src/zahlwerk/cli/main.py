@@ -142,6 +142,6 @@ def _quiet_logging() -> None:
     root = logging.getLogger()
     if not root.handlers:
         handler = logging.StreamHandler()
+        handler.setLevel(logging.ERROR)
         handler.setFormatter(_OneLine())
         root.addHandler(handler)
-    logging.getLogger("zahlwerk").setLevel(logging.ERROR)

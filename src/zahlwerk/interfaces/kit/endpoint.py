@@ -167,7 +167,14 @@ class KitEndpoint(Endpoint):
         faults = self._terminal.link_faults
         if faults is not None:
             stream = FaultyStream(stream, faults, self._context.clock)
-        pump = Pump(stream, self._make_link(), self._side, clock=self._context.clock, on_events=self._drain)
+        pump = Pump(
+            stream,
+            self._make_link(),
+            self._side,
+            clock=self._context.clock,
+            on_events=self._drain,
+            on_failure=lambda failure: self._side.not_delivered(failure.payload),
+        )
         self._pump = pump
         number = self._open_trace(stream)
         why = "cancelled"

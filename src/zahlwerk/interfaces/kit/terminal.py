@@ -13,6 +13,7 @@ from typing import Final, TypeAlias
 
 import msgspec
 
+from zahlwerk.carddata import redact
 from zahlwerk.errors import RemoteProtocolError
 from zahlwerk.interfaces.kit.codec import Line, missing_fields
 from zahlwerk.interfaces.kit.codes import OurErrorCode, TrxFunction, TrxResult
@@ -138,6 +139,9 @@ class TerminalSide(Side):
         self._events: list[TerminalSideEvent] = []
         self._status: StatusResponse | None = None
         self._told: StatusResponse | None = None
+        self._status_lost = False
+        self._outcome: TransactionResponse | None = None
+        self._outcome_lost = False
         self._request: TransactionRequest | None = None
         self._result: TransactionResponse | None = None
         self._decided: tuple[bool, int | None] | None = None
@@ -155,6 +159,7 @@ class TerminalSide(Side):
         self._alive_until_s = now_s + INTRODUCTION_S
         self._asked_alive = True
         self._told = None
+        self._status_lost = self._outcome_lost = False
         self._session(SessionInput.LINK_DOWN)
         self._session(SessionInput.LINK_UP)
 
@@ -191,6 +196,14 @@ class TerminalSide(Side):
         if self.session is Session.OPEN and status != self._told:
             self._tell_status()
 
+    def not_delivered(self, line: bytes) -> None:
+        """The link has given a line up: a status or an outcome is told again at the register's next sign of life.
+
+        PayTec's C++ example acts on what it is told, and never asks for what it has missed.
+        """
+        self._status_lost = self._status_lost or line.lstrip().startswith(b'{"StatusResponse"')
+        self._outcome_lost = self._outcome_lost or line.lstrip().startswith(b'{"TransactionResponse"')
+
     def tell(self, message: Message) -> None:
         """Send something unasked: a receipt, a display text, an error. Dropped while no register is connected."""
         if self.session is Session.OPEN:
@@ -205,7 +218,7 @@ class TerminalSide(Side):
         if self._up:
             self._write(
                 ErrorNotification(
-                    error_code=int(code), error_source="ECR", error_description=(text or _TEXTS[code])[:255]
+                    error_code=int(code), error_source="ECR", error_description=redact(text or _TEXTS[code])[:255]
                 )
             )
 
@@ -229,6 +242,7 @@ class TerminalSide(Side):
         if happened is TrxInput.HELD and response.trx_seq_cnt is not None:
             self._holds[response.trx_seq_cnt] = response.amt_auth
         self._undelivered = None if self.is_connected else response
+        self._outcome, self._outcome_lost = response, False
         self.tell(response)
 
     def confirmed(self, response: TransactionConfirmationResponse) -> None:
@@ -267,7 +281,16 @@ class TerminalSide(Side):
 
     # -- what the register says
 
+    def _receive_line(self, raw: bytes, now_s: float) -> None:
+        super()._receive_line(raw, now_s)
+        if self._status_lost and self.session is Session.OPEN:
+            self._tell_status()
+        if self._outcome_lost:
+            self._tell_outcome_again()
+
     def _handle(self, line: Line, message: Message) -> None:
+        # It goes on to something else: an old outcome must not be taken for the answer to a new request.
+        self._outcome_lost = False
         self._undelivered = None if not isinstance(message, ConnectRequest) else self._undelivered
         if isinstance(message, ConnectRequest):
             self._introduce(message)
@@ -395,7 +418,18 @@ class TerminalSide(Side):
     def _tell_status(self) -> None:
         if self._status is not None:
             self._told = self._status
+            self._status_lost = False
             self._write(self._status)
+
+    def _tell_outcome_again(self) -> None:
+        """Only while it is still true: an approval that was taken back since is none."""
+        self._outcome_lost = False
+        outcome = self._outcome
+        if outcome is None or self.session is not Session.OPEN:
+            return
+        approved = outcome.trx_result == TrxResult.APPROVED
+        if not approved or outcome is self._result or outcome.trx_seq_cnt in self._holds:
+            self._write(outcome)
 
     def _finish(self) -> None:
         self.trx = step(TRANSACTIONS, self.trx, TrxInput.DONE) or Trx.IDLE

@@ -1,0 +1,73 @@
+"""trace: a recorded conversation, readable and as a capture."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from tests.cli.cli_counter import Counter, Result
+
+Run = Callable[..., Result]
+
+
+@pytest.fixture
+def recorded(run: Run, counter: Callable[..., Counter], tmp_path: Path) -> Path:
+    """The trace of one payment."""
+    file = tmp_path / "payment.trace"
+    assert run("pay", counter().url, "12.50", "--trace", str(file)).code == 0
+    return file
+
+
+def test_a_payment_is_readable(run: Run, recorded: Path) -> None:
+    """Each message with its direction."""
+    got = run("trace", str(recorded))
+
+    assert got.code == 0
+    assert "→ TransactionRequest" in got.out
+    assert "← TransactionResponse" in got.out
+    assert got.out.splitlines()[-1].split()[-1].endswith(")")
+
+
+def test_programs_get_one_object_a_record(run: Run, recorded: Path) -> None:
+    """As in the file."""
+    got = run("trace", str(recorded), "--json")
+    messages = [row for row in got.rows if row["event"] == "message"]
+
+    assert (got.rows[0]["event"], got.rows[-1]["event"]) == ("opened", "closed")
+    assert {"t", "mono", "link", "dir", "raw", "decoded"} <= set(messages[0])
+    assert any("TransactionRequest" in row["decoded"] for row in messages)
+
+
+def test_a_capture_is_written(run: Run, recorded: Path, tmp_path: Path) -> None:
+    """It begins as pcapng begins (section header block)."""
+    out = tmp_path / "payment.pcapng"
+    got = run("trace", str(recorded), "--pcapng", str(out), "--json")
+
+    assert got.code == 0
+    assert got.last["packets"] > 10
+    assert out.read_bytes()[:4] == bytes.fromhex("0a0d0d0a")
+
+
+def test_what_is_no_trace_is_told_with_its_line(run: Run, tmp_path: Path) -> None:
+    """Exit 65."""
+    file = tmp_path / "no.trace"
+    file.write_text("hello\n", encoding="utf-8")
+    got = run("trace", str(file))
+
+    assert got.code == 65
+    assert got.err.startswith("Line 1 is no trace record")
+
+
+@pytest.mark.parametrize("words", [["missing.trace"], ["missing.trace", "--pcapng", "out"]])
+def test_a_missing_file_is_a_wrong_call(run: Run, tmp_path: Path, words: list[str]) -> None:
+    """Exit 64."""
+    assert run("trace", *(str(tmp_path / word) if "." in word else word for word in words)).code == 64
+
+
+def test_a_trace_that_cannot_be_written_stops_before_the_payment(run: Run, tmp_path: Path) -> None:
+    """Exit 64, nothing was dialled."""
+    got = run("pay", "virtual:", "1", "--trace", str(tmp_path / "no" / "such" / "folder"), "--json")
+
+    assert got.code == 64
+    assert got.last["money_moved"] == "no"

@@ -7,6 +7,9 @@ import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from typing import Self
+
+import msgspec
 
 __all__ = ["Figure", "median_us", "percentile"]
 
@@ -36,6 +39,11 @@ class Figure:
         """Whether the aim is met; None where there is none."""
         reached = self.ratio if self.aim_is_ratio else self.value
         return None if self.aim is None or reached is None else reached <= self.aim
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, object]) -> Self:
+        """The figure that `as_json` gave."""
+        return msgspec.convert(values, cls)
 
     def as_json(self) -> dict[str, object]:
         """All of it as plain values, for programs."""

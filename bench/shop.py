@@ -20,6 +20,7 @@ from zahlwerk.payment import PaymentRequest
 from zahlwerk.urls import Context, TraceSink, connect, listen
 
 __all__ = [
+    "ROOT",
     "BareRegister",
     "Message",
     "OtherProcess",

@@ -106,6 +106,8 @@ class FakePeer:
         self._server.settimeout(0.1)
         self.port: int = self._server.getsockname()[1]
         self._going = True
+        self.called = threading.Event()
+        """Somebody has connected."""
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
 
@@ -121,6 +123,7 @@ class FakePeer:
                 connection, _ = self._server.accept()
             except TimeoutError:
                 continue
+            self.called.set()
             if self._kind == "closes":
                 connection.close()
                 continue

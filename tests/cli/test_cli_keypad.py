@@ -21,16 +21,19 @@ async def terminal() -> AsyncIterator[VirtualTerminal]:
         yield one
 
 
+async def _turns() -> None:
+    """Whatever can run now, runs."""
+    for _ in range(200):
+        await asyncio.sleep(0)
+
+
 async def test_a_payment_is_done_by_hand(terminal: VirtualTerminal) -> None:
     """Card, PIN, out again."""
     payment = asyncio.create_task(terminal.pay("5 CHF"))
-    await asyncio.sleep(0)
-    while not terminal._device.status().busy:
-        await asyncio.sleep(0)
+    await _turns()
     assert await press(terminal, "pin ok") == (True, "the right PIN is typed")
     assert await press(terminal, "card visa-chip") == (True, "the card visa-chip is shown")
-    for _ in range(200):
-        await asyncio.sleep(0)
+    await _turns()
     await press(terminal, "remove")
 
     assert (await payment).outcome is Outcome.APPROVED
@@ -39,8 +42,7 @@ async def test_a_payment_is_done_by_hand(terminal: VirtualTerminal) -> None:
 async def test_stop_ends_a_payment(terminal: VirtualTerminal) -> None:
     """The red key."""
     payment = asyncio.create_task(terminal.pay("5 CHF"))
-    while not terminal._device.status().busy:
-        await asyncio.sleep(0)
+    await _turns()
 
     assert await press(terminal, "stop") == (True, "stop")
     assert (await payment).outcome is Outcome.ABORTED

@@ -59,10 +59,13 @@ def test_what_is_no_trace_is_told_with_its_line(run: Run, tmp_path: Path) -> Non
     assert got.err.startswith("Line 1 is no trace record")
 
 
-@pytest.mark.parametrize("words", [["missing.trace"], ["missing.trace", "--pcapng", "out"]])
-def test_a_missing_file_is_a_wrong_call(run: Run, tmp_path: Path, words: list[str]) -> None:
-    """Exit 64."""
-    assert run("trace", *(str(tmp_path / word) if "." in word else word for word in words)).code == 64
+def test_a_missing_file_is_a_wrong_call(run: Run, tmp_path: Path) -> None:
+    """Exit 64, and no capture is begun."""
+    missing, out = str(tmp_path / "missing.trace"), tmp_path / "out.pcapng"
+
+    assert run("trace", missing).code == 64
+    assert run("trace", missing, "--pcapng", str(out)).code == 64
+    assert not out.exists()
 
 
 def test_a_trace_that_cannot_be_written_stops_before_the_payment(run: Run, tmp_path: Path) -> None:

@@ -11,7 +11,14 @@ from typing import Any, Literal
 import pytest
 import pytest_asyncio
 
-from zahlwerk.errors import InvalidRequest, LocalProtocolError, NotSupported, TerminalBusy, TerminalError, TerminalRefused
+from zahlwerk.errors import (
+    InvalidRequest,
+    LocalProtocolError,
+    NotSupported,
+    TerminalBusy,
+    TerminalError,
+    TerminalRefused,
+)
 from zahlwerk.events import (
     DisplayShown,
     Printer,
@@ -342,7 +349,9 @@ async def within(work: Awaitable[Payment]) -> Payment:
 
 async def waiting_for_card(it: Rig) -> None:
     await it.until(lambda: it.virtual._device.reader.name == "READY")
-    await it.until(lambda: any(isinstance(e, ProgressChanged) and e.progress is Progress.WAITING_FOR_CARD for e in it.events))
+    await it.until(
+        lambda: any(isinstance(e, ProgressChanged) and e.progress is Progress.WAITING_FOR_CARD for e in it.events)
+    )
 
 
 class TestAbort:
@@ -664,7 +673,9 @@ class TestEvents:
         async with rig(via, card="none") as it:
             it.virtual.present("visa")
             await it.until(
-                lambda: any(isinstance(e, StatusChanged) and e.status.wants_request and e.status.card for e in it.events)
+                lambda: any(
+                    isinstance(e, StatusChanged) and e.status.wants_request and e.status.card for e in it.events
+                )
             )
             payment = await it.terminal.pay("12.50 CHF")
             assert payment.approved == chf(1250)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import re
 from collections import Counter
 from collections.abc import Callable, Coroutine
@@ -152,10 +153,8 @@ class _Connection:
         await self.wire.clock.sleep_until(self.wire.clock.now_s() + delay_s)
         if not self.dead:
             self.wire.log.append((way, piece))
-            try:
+            with contextlib.suppress(LinkError):
                 await target.send(piece)
-            except LinkError:
-                pass
 
     async def _cut(self, rule: Rule) -> None:
         wire = self.wire

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-
 from tests.interop.kit_world import Journal, Rule, World, name_of_line
+
 from zahlwerk.errors import MoneyMoved, TerminalError
 from zahlwerk.lifecycle import PaymentState
 from zahlwerk.money import Money
@@ -47,7 +47,11 @@ class TestHoldsBesidePayments:
         lost = [True]
 
         def lose_the_payments(way: str, line: bytes) -> list[tuple[float, bytes]]:
-            is_payments = way == ">" and b'"TransactionConfirmationRequest"' in line and f'"TrxSeqCnt":{hold}'.encode() not in line
+            is_payments = (
+                way == ">"
+                and b'"TransactionConfirmationRequest"' in line
+                and f'"TrxSeqCnt":{hold}'.encode() not in line
+            )
             return [] if is_payments and lost[0] else [(0.0, line)]
 
         world.wire.hook = lose_the_payments
@@ -66,20 +70,14 @@ class TestHoldsBesidePayments:
     async def test_holds_and_payments_at_the_same_moment_are_both_right(self, amount: int | None) -> None:
         world = await opened()
         hold = await held(world)
-        payment, settled = await world.until(
-            gather(
-                world.register.transact(purchase(), witness=Journal()),
-                world.register.settle(hold, None if amount is None else chf(amount)),
-            )
-        )
+        paying = asyncio.ensure_future(world.register.transact(purchase(), witness=Journal()))
+        settled = await world.until(world.register.settle(hold, None if amount is None else chf(amount)))
+        await world.pass_time(300.0, paying)
+        payment = paying.result()
         assert payment.outcome is Outcome.APPROVED
         assert settled.state is (PaymentState.RELEASED if amount is None else PaymentState.CAPTURED)
         assert (world.charged(), world.open_bookings()) == (1250 + (amount or 0), 0)
         await world.close()
-
-
-async def gather(*works):  # type: ignore[no-untyped-def]  # a tuple of whatever the works give
-    return await asyncio.gather(*works)
 
 
 LOST = [
@@ -98,7 +96,9 @@ class TestALostSettlement:
     """A link that is cut while a hold is captured or released."""
 
     @pytest.mark.parametrize("amount", [840, None])
-    async def test_the_end_is_true_or_unknown_and_the_same_call_settles_it(self, rule: Rule, amount: int | None) -> None:
+    async def test_the_end_is_true_or_unknown_and_the_same_call_settles_it(
+        self, rule: Rule, amount: int | None
+    ) -> None:
         world = await opened(rule)
         hold = await held(world)
         wanted = None if amount is None else chf(amount)
@@ -145,7 +145,9 @@ HOLD_POINTS = [(">", "TransactionRequest"), ("<", "StatusResponse"), ("<", "Tran
 @pytest.mark.parametrize("before", [True, False])
 @pytest.mark.parametrize(("way", "name"), HOLD_POINTS)
 class TestALostHold:
-    async def test_none_is_left_open_that_nobody_knows(self, way: str, name: str, before: bool, back: float | None) -> None:
+    async def test_none_is_left_open_that_nobody_knows(
+        self, way: str, name: str, before: bool, back: float | None
+    ) -> None:
         world = await opened(Rule(name, way, 2 if name == "StatusResponse" else 1, before, "both", back))
         request = PaymentRequest(kind=PaymentKind.AUTHORISATION, amount=chf(5000), reference="hold-1")
         payment = await world.until(world.register.transact(request, witness=Journal()))
@@ -156,11 +158,15 @@ class TestALostHold:
         assert payment.outcome is not Outcome.UNKNOWN
         assert world.open_bookings() == (payment.state is PaymentState.HELD)
         if payment.state is PaymentState.HELD:
+            world.wire.repair()
+            await world.pass_time(60.0)
             await world.until(world.register.settle(HoldId(str(payment.sequence)), None))
         assert (world.charged(), world.open_bookings()) == (0, 0)
         await world.close()
 
-    async def test_another_process_finds_it_by_its_evidence(self, way: str, name: str, before: bool, back: float | None) -> None:
+    async def test_another_process_finds_it_by_its_evidence(
+        self, way: str, name: str, before: bool, back: float | None
+    ) -> None:
         world = await opened(Rule(name, way, 2 if name == "StatusResponse" else 1, before, "both", back))
         journal = Journal()
         request = PaymentRequest(kind=PaymentKind.AUTHORISATION, amount=chf(5000), reference="hold-1")
@@ -175,6 +181,7 @@ class TestALostHold:
         found = await world.until(world.register.lookup("hold-1", evidence=evidence))
         assert found.outcome is not Outcome.UNKNOWN
         if found.state is PaymentState.HELD:
+            assert found.approved == chf(5000)
             await world.until(world.register.settle(HoldId(str(found.sequence)), None))
         await world.pass_time(200.0)
         assert (world.charged(), world.open_bookings()) == (0, 0)

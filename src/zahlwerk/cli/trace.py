@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import chain, islice
 from pathlib import Path
 from typing import Annotated
 
@@ -49,7 +50,10 @@ def trace(
 def _write(job: Job, file: Path, pcapng: Path) -> ExitCode:
     from zahlwerk.transport.pcapng import write_pcapng
 
-    count = write_pcapng(read_trace(file), pcapng)
+    records = read_trace(file)
+    # Read before anything is written, for a slip of the pen must not leave an empty capture behind.
+    first = list(islice(records, 1))
+    count = write_pcapng(chain(first, records), pcapng)
     job.out.event("pcapng", file=str(pcapng), packets=count)
     job.out.say(f"{pcapng}: {count} packets. Open it with Wireshark.")
     return ExitCode.DONE

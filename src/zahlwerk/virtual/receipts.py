@@ -6,6 +6,7 @@ import textwrap
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from typing import Final
 
 from zahlwerk.money import Money
@@ -152,7 +153,7 @@ def _figures(totals: tuple[Total, ...], head: Head) -> list[str]:
 
 
 def _top(kind: ReceiptKind, head: Head) -> list[str]:
-    lines = _centred(word("test", head.language), head.width)
+    lines = [*_centred(word("test", head.language), head.width)]
     lines += _centred(head.merchant, head.width)
     lines += ["", *_centred(word(kind.value, head.language), head.width), ""]
     lines += _row(f"{head.at:%d.%m.%Y}", f"{head.at:%H:%M:%S}", head.width)
@@ -179,8 +180,9 @@ def _row(left: str, right: str, width: int) -> list[str]:
     return [*textwrap.wrap(left, width), *(part.rjust(width) for part in textwrap.wrap(right, width))]
 
 
-def _centred(text: str, width: int) -> list[str]:
-    return [line.center(width).rstrip() for line in textwrap.wrap(text, width)]
+@lru_cache(maxsize=64)  # the same few headings on every receipt
+def _centred(text: str, width: int) -> tuple[str, ...]:
+    return tuple(line.center(width).rstrip() for line in textwrap.wrap(text, width))
 
 
 def _paper(lines: list[str], head: Head) -> str:

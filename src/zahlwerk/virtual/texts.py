@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping
-from functools import cache
+from functools import cache, lru_cache
 from importlib import resources
 from typing import Final
 
@@ -13,6 +13,7 @@ __all__ = ["LANGUAGES", "display_number", "display_text", "known_language", "wor
 LANGUAGES: Final = ("de", "fr", "it", "en")
 
 
+@lru_cache(maxsize=64)
 def known_language(*wanted: str) -> str:
     """The first of these languages that the terminal speaks; English if none."""
     return next((language[:2].lower() for language in wanted if language[:2].lower() in LANGUAGES), "en")
@@ -28,6 +29,7 @@ def display_number(name: str) -> int:
     return int(_table("display")[name]["number"])
 
 
+@lru_cache(maxsize=512)
 def word(name: str, language: str) -> str:
     """A word of a receipt."""
     return str(_table("words")[name][known_language(language)])

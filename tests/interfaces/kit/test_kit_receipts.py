@@ -39,7 +39,9 @@ class TestApproval:
     def test_code_and_amount_are_proof(self, text: str) -> None:
         assert verdict(text) is A
 
-    @pytest.mark.parametrize("shown", ["1'250.00", "1’250.00", "1,250.00", "1.250,00", "1 250.00", "1250.00", "1\u202f250,00"])
+    @pytest.mark.parametrize(
+        "shown", ["1'250.00", "1’250.00", "1,250.00", "1.250,00", "1 250.00", "1250.00", "1\u202f250,00"]
+    )
     def test_thousands_are_read(self, shown: str) -> None:
         assert verdict(f"Total {shown}\nABC123", 125_000) is A
 

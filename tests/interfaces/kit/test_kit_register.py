@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from kit_strategies import cuts, messages
+from tests.interfaces.kit.kit_strategies import cuts, messages
 
 from zahlwerk.errors import InvalidRequest, LocalProtocolError
 from zahlwerk.interfaces.kit.codec import decode_line, encode_line
 from zahlwerk.interfaces.kit.messages import (
     AbortTransactionRequest,
-    ActivationRequest,
     ActivationResponse,
     BalanceRequest,
     BalanceResponse,
@@ -25,6 +26,7 @@ from zahlwerk.interfaces.kit.messages import (
     HeartbeatResponse,
     Message,
     ReceiptRequest,
+    ReceiptResponse,
     StatusRequest,
     StatusResponse,
     TransactionConfirmationRequest,
@@ -157,10 +159,18 @@ class TestAnswers:
 
     def test_an_error_blames_the_oldest_request_that_can_fail(self) -> None:
         error = ErrorNotification(error_code=1)
-        bench = Bench().send(StatusRequest(), ReceiptRequest(receipt_type=1), BalanceRequest()).hear(error, error, error)
+        bench = (
+            Bench().send(StatusRequest(), ReceiptRequest(receipt_type=1), BalanceRequest()).hear(error, error, error)
+        )
         assert bench.events() == [
             RequestFailed("ReceiptRequest", error), RequestFailed("BalanceRequest", error), RequestFailed("", error),
         ]  # fmt: skip
+
+    def test_a_receipt_that_comes_unasked_is_no_answer_to_the_one_asked_for(self) -> None:
+        error = ErrorNotification(error_code=7)
+        bench = Bench().send(ReceiptRequest(receipt_type=1)).hear(ReceiptResponse(receipt_type=11, receipt_text="x"))
+        bench.events()
+        assert bench.hear(error).events() == [RequestFailed("ReceiptRequest", error)]
 
     def test_an_abort_that_nobody_answers_does_not_take_the_blame(self) -> None:
         error = ErrorNotification(error_code=1)
@@ -181,10 +191,9 @@ class TestTransactions:
     def test_approval_and_confirmation(self) -> None:
         bench = Bench()
         seen = [bench.side.trx]
-        for step in (lambda: bench.send(PURCHASE), lambda: bench.hear(answer()), lambda: bench.send(YES),
-                     lambda: bench.hear(TransactionConfirmationResponse())):  # fmt: skip
-            step()
-            seen.append(bench.side.trx)
+        for say, hear in ((PURCHASE, answer()), (YES, TransactionConfirmationResponse())):
+            seen.append(bench.send(say).side.trx)
+            seen.append(bench.hear(hear).side.trx)
         assert seen == [Trx.IDLE, Trx.RUNNING, Trx.APPROVED, Trx.CONFIRMING, Trx.IDLE]
 
     def test_a_second_transaction_is_not_sent(self) -> None:
@@ -261,10 +270,8 @@ def test_any_messages_in_any_order_raise_only_local_errors_and_grow_nothing(
     bench = Bench()
     for index in range(max(len(said), len(heard))):
         for message in said[index : index + 1]:
-            try:
+            with contextlib.suppress(LocalProtocolError, InvalidRequest):
                 bench.send(message)
-            except (LocalProtocolError, InvalidRequest):
-                pass
         for message in heard[index : index + 1]:
             bench.hear(message)
     assert len(bench.side._awaited) <= len(ANSWERS)

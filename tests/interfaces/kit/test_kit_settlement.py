@@ -477,6 +477,31 @@ class TestSettlingAHold:
         assert not any(isinstance(m, AbortTransactionRequest) for m in bench.sent)
 
 
+class TestAHoldThatIsKept:
+    """The witness said yes to keeping it: after a restart that must never become a capture of all of it."""
+
+    FACTS = Facts(counter_before=BEFORE, is_hold=True, sequence=OURS, confirm=True)
+
+    def test_it_is_held_if_the_terminal_lists_it(self) -> None:
+        bench = Bench(self.FACTS).resume(IDLE).get(listed(3, more=True)).get(listed(OURS))
+        assert (bench.confirms, bench.ending) == ([], Ending.HELD)
+
+    def test_it_is_unknown_if_it_is_not_open_any_more(self) -> None:
+        bench = Bench(self.FACTS).resume(IDLE).get(listed(3))
+        assert (bench.confirms, bench.ending) == ([], Ending.UNKNOWN)
+
+    def test_it_is_unknown_if_the_terminal_has_no_list(self) -> None:
+        assert Bench(self.FACTS).resume(IDLE).error().ending is Ending.UNKNOWN
+
+    def test_the_answer_told_again_confirms_nothing(self) -> None:
+        bench = Bench(self.FACTS).resume(IDLE).get(answer())
+        assert (bench.confirms, bench.ending) == ([], Ending.HELD)
+
+    def test_a_capture_that_was_decided_names_its_amount_and_is_repeated(self) -> None:
+        bench = Bench(self.FACTS.but(amount_minor=840)).resume(IDLE)
+        assert bench.last == TransactionConfirmationRequest(confirm=1, trx_amt=840, trx_seq_cnt=OURS)
+
+
 class TestAfterARestart:
     """Only the facts are left; what was not decided is rolled back."""
 
@@ -548,7 +573,10 @@ class TestFacts:
         assert facts.counter_before is None or facts.counter_before >= 0
 
     def test_evidence_says_whether_the_decision_is_known(self) -> None:
-        known = [Facts.from_evidence(e).is_decision_known for e in ({"confirm": "1"}, {"confirm": "none"}, {}, {"confirm": "?"})]
+        known = [
+            Facts.from_evidence(e).is_decision_known
+            for e in ({"confirm": "1"}, {"confirm": "none"}, {}, {"confirm": "?"})
+        ]
         assert known == [True, True, False, False]
 
 
@@ -637,6 +665,7 @@ def assert_rules(bench: Bench, inputs: list[str]) -> None:
     assert 0 not in confirms[first_yes:], "Confirm 0 after Confirm 1"
     assert 1 not in confirms or bench.asked or bench.facts.confirm, "Confirm 1 without a decision"
     assert not (0 in confirms and 1 in confirms), "both decisions for one payment"
+    assert 1 not in confirms or not bench.facts.is_hold or bench.facts.amount_minor is not None, "a hold captured whole"
     assert len(bench.ends) <= 1
     assert bench.asked <= 1
     if bench.ending is Ending.CONFIRMED:
@@ -652,12 +681,14 @@ def assert_rules(bench: Bench, inputs: list[str]) -> None:
 
 @settings(max_examples=200, deadline=None)
 @given(
-    facts=st.sampled_from([
-        Facts(counter_before=BEFORE),
-        Facts(counter_before=BEFORE, is_hold=True),
-        Facts(counter_before=0),
-        Facts(),
-    ]),
+    facts=st.sampled_from(
+        [
+            Facts(counter_before=BEFORE),
+            Facts(counter_before=BEFORE, is_hold=True),
+            Facts(counter_before=0),
+            Facts(),
+        ]
+    ),
     holds=st.sampled_from([frozenset[int](), frozenset({17}), frozenset({OURS + 1})]),
     names=st.lists(st.sampled_from(sorted(INPUTS)), max_size=25),
 )

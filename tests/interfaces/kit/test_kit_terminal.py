@@ -7,7 +7,7 @@ import json
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from kit_strategies import cuts, messages
+from tests.interfaces.kit.kit_strategies import cuts, messages
 
 from zahlwerk.interfaces.kit.codec import decode_line, encode_line
 from zahlwerk.interfaces.kit.codes import OurErrorCode
@@ -152,7 +152,9 @@ class TestSession:
     def test_heartbeats_are_answered_before_a_session(self) -> None:
         assert Bench(connected=False).say(HeartbeatRequest()).heard() == [HeartbeatResponse()]
 
-    @pytest.mark.parametrize("message", [PURCHASE, BalanceRequest(), TransactionConfirmationRequest(confirm=1)], ids=name_of)
+    @pytest.mark.parametrize(
+        "message", [PURCHASE, BalanceRequest(), TransactionConfirmationRequest(confirm=1)], ids=name_of
+    )
     def test_all_else_is_refused_before_a_session(self, message: Message) -> None:
         bench = Bench(connected=False).say(message)
         assert bench.error() == OurErrorCode.NOT_CONNECTED
@@ -349,7 +351,9 @@ class TestExtension:
 
     @pytest.mark.parametrize("seconds", [0, -5])
     def test_no_time_is_malformed(self, seconds: int) -> None:
-        assert Bench().approved().say(ConfirmationTimeExtensionRequest(seconds=seconds)).error() == OurErrorCode.MALFORMED
+        assert (
+            Bench().approved().say(ConfirmationTimeExtensionRequest(seconds=seconds)).error() == OurErrorCode.MALFORMED
+        )
 
     def test_without_an_approval_there_is_nothing_to_wait_for(self) -> None:
         bench = Bench().running().say(ConfirmationTimeExtensionRequest(seconds=30))
@@ -464,7 +468,9 @@ class TestWrongMessages:
     def test_an_unknown_message_is_answered(self) -> None:
         assert Bench().raw(b'{"NewRequest":{}}\n').error() == OurErrorCode.UNKNOWN_MESSAGE
 
-    @pytest.mark.parametrize("line", [b"hello\n", b'{"TransactionRequest":\n', b"\xff\xfe\n", b'{"TransactionRequest":{}}\n'])
+    @pytest.mark.parametrize(
+        "line", [b"hello\n", b'{"TransactionRequest":\n', b"\xff\xfe\n", b'{"TransactionRequest":{}}\n']
+    )
     def test_a_malformed_line_is_answered_and_the_next_one_served(self, line: bytes) -> None:
         bench = Bench().raw(line)
         assert bench.error() == OurErrorCode.MALFORMED
@@ -488,7 +494,9 @@ class TestWrongMessages:
     def test_a_complaint_of_a_register_is_not_answered(self) -> None:
         assert Bench().say(ErrorNotification(error_code=1)).heard() == []
 
-    @pytest.mark.parametrize("message", [PrintReceiptRequest(receipt_text="x"), SetTerminalLanguageRequest(trm_lng="de")], ids=name_of)
+    @pytest.mark.parametrize(
+        "message", [PrintReceiptRequest(receipt_text="x"), SetTerminalLanguageRequest(trm_lng="de")], ids=name_of
+    )
     def test_complete_requests_are_handed_on(self, message: Message) -> None:
         assert Bench().say(message).event() == Wanted(message)
 

@@ -221,7 +221,7 @@ class Carrier:
                 customer_text=end.confirmation.cardholder_text or payment.customer_text,
                 attendant_text=end.confirmation.attendant_text or payment.attendant_text,
             )
-        if end.ending is Ending.CONFIRMED:
+        if end.ending in {Ending.CONFIRMED, Ending.HELD}:
             known = facts.amount_minor if facts.amount_minor is not None else facts.approved_minor
             total = payment.approved or request.total
             payment = payment.but(approved=Money(known, total.currency) if total and known is not None else total)
@@ -297,7 +297,11 @@ class Carrier:
         else:
             self._on_progress(running.attempt, Progress.CONFIRMING)
             final = decision.amount
-            lower = final is not None and final != payment.approved
+            # An answer without an amount leaves open what was approved: the confirmation then names it.
+            untold = response.amt_auth is None and response.trx_amt is None
+            if untold and final is None:
+                final = payment.approved
+            lower = final is not None and (untold or final != payment.approved)
             settlement.decided(
                 confirm=decision.confirm,
                 amount_minor=final.amount if final is not None and lower else None,

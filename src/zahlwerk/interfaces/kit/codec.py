@@ -86,6 +86,7 @@ class Line(NamedTuple):
 _ENCODER: Final = msgspec.json.Encoder()
 _DECODERS: Final = {name: msgspec.json.Decoder(cls) for name, cls in MESSAGES.items()}
 _BY_HEAD: Final = {b'{"' + name.encode() + b'":': (name, decoder.decode) for name, decoder in _DECODERS.items()}
+_NEW_TUPLE: Final = tuple.__new__  # a NamedTuple's own __new__ takes twice as long
 _BRACE: Final = ord("}")
 _ENVELOPE: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _ANYTHING: Final = msgspec.json.Decoder()
@@ -108,7 +109,10 @@ _AMOUNTS_OF: Final = {
 _WITH_SWITCHES: Final = {
     ConnectRequest, DialogResponse, StatusResponse, TransactionConfirmationRequest, TransactionRequest,
 }  # fmt: skip
-_HEAD: Final = {cls: b'{"' + name.encode() + b'":' for name, cls in MESSAGES.items()}
+# How each class is written: its head, what gets its amounts, and whether it has switches.
+_WRITING: Final = {
+    cls: (b'{"' + name.encode() + b'":', _AMOUNTS_OF.get(cls), cls in _WITH_SWITCHES) for name, cls in MESSAGES.items()
+}
 _DIGITS_ACCEPTED: Final = frozenset(
     row.name for row in FIELDS.values()
     if row.kind in {FieldKind.INTEGER, FieldKind.ENUM, FieldKind.FLAGS, FieldKind.CURRENCY}
@@ -137,7 +141,7 @@ def decode_line(line: bytes) -> Line:
             # twice, no unknown field and no null. All else goes the careful way. Bad UTF-8 fails to decode within a
             # known field, and there are no others.
             if len(_ENCODER.encode(message)) == len(body) and stripped[-1] == _BRACE:
-                return tuple.__new__(Line, (name, message, body, _NOTHING, b""))
+                return _NEW_TUPLE(Line, (name, message, body, _NOTHING, b""))
         except (msgspec.MsgspecError, ValueError, RecursionError):
             pass  # the careful way finds the reason and the position
     return _decode_carefully(line)
@@ -162,22 +166,23 @@ def encode_line(
         InvalidRequest: an amount out of range, or text that is no Unicode.
         LocalProtocolError: companions or extras that clash with the message, or card data that was not allowed.
     """
-    cls = type(message)
+    head, amounts_of, has_switches = _WRITING[type(message)]
     try:
-        if cls in _AMOUNTS_OF:
-            for amount in _AMOUNTS_OF[cls](message):
-                if amount and not 0 < amount <= AMOUNT_MINOR_MAX:
+        if amounts_of is not None:
+            for amount in filter(None, amounts_of(message)):
+                if not 0 < amount <= AMOUNT_MINOR_MAX:
                     _refuse_amount(message)
         body = _ENCODER.encode(message)
-        if cls in _WITH_SWITCHES and (b":true" in body or b":false" in body):
+        # `find`, because `in` asks first whether it was given a number, and takes four times as long.
+        if has_switches and (body.find(b":true") >= 0 or body.find(b":false") >= 0):
             body = _ENCODER.encode(_without_booleans(msgspec.to_builtins(message)))
         if extras:
             body = _joined(body, _checked_extras(message, extras, allow_card_data=allow_card_data))
         if not companions:
-            return _HEAD[cls] + body + b"}\n"
+            return head + body + b"}\n"
         if clash := MESSAGES.keys() & companions.keys():
             raise LocalProtocolError(f"{min(clash)} is a message and cannot stand beside {name_of(message)}")
-        return _joined(_HEAD[cls] + body + b"}", companions) + b"\n"
+        return _joined(head + body + b"}", companions) + b"\n"
     except (UnicodeEncodeError, OverflowError, msgspec.MsgspecError, TypeError, RecursionError) as exc:
         raise InvalidRequest(f"{name_of(message)} cannot be written as JSON: {type(exc).__name__}") from exc
 

@@ -80,6 +80,8 @@ class Connection:
         self._answers: dict[str, asyncio.Future[Message]] = {}
         self._locks: dict[str, asyncio.Lock] = {}
         self._is_up = asyncio.Event()
+        self._ended = asyncio.Event()
+        self._turned_away: ErrorNotification | None = None
         self._closing = False
 
     @property
@@ -98,6 +100,8 @@ class Connection:
             await self.wait_up()
             return
         self._closing = False
+        self._ended.clear()
+        self._turned_away = None
         stream = await self._dial()
         self._task = asyncio.create_task(self._supervise(stream))
         try:
@@ -112,16 +116,20 @@ class Connection:
         waits = self._context.waits
         expired = asyncio.Event()
         stop = clock.call_at(clock.now_s() + waits.register_s(Operation.CONNECT), expired.set)
-        up = asyncio.create_task(self._is_up.wait())
-        late = asyncio.create_task(expired.wait())
+        waiting = {asyncio.create_task(event.wait()) for event in (self._is_up, expired, self._ended)}
         try:
-            await asyncio.wait({up, late, self._task}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
         finally:
             stop()
-            up.cancel()
-            late.cancel()
+            for task in waiting:
+                task.cancel()
         if not self.is_up:
-            why = "hung up before it introduced itself" if self._task.done() else "does not answer as a KIT terminal"
+            if self._turned_away is not None:
+                raise TerminalBusy(
+                    f"{self._name} turned us away: {self._turned_away.error_description or 'busy'}",
+                    remedy="close the other register's connection, or listen with ?takeover=yes",
+                )
+            why = "hung up before it introduced itself" if self._ended.is_set() else "does not answer as a KIT terminal"
             raise PeerSilent(
                 f"{self._name} {why}",
                 money_moved=MoneyMoved.NO,
@@ -197,6 +205,7 @@ class Connection:
     async def _supervise(self, stream: ByteStream) -> None:
         while True:
             why = await self._serve(stream)
+            self._ended.set()
             self._down(why)
             if self._closing or not self._reconnect:
                 return
@@ -276,6 +285,8 @@ class Connection:
             self.on_up(message)
 
     def _failed(self, request: str, error: ErrorNotification) -> None:
+        if not self.is_up:
+            self._turned_away = error
         future = self._answers.get(ANSWERS[request][0]) if request else None
         if future is not None and not future.done():
             future.set_exception(error_of(error, request))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 from datetime import datetime
+from functools import lru_cache
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
@@ -333,6 +334,7 @@ def _fits(code: int, result: TrxResult) -> bool:
 # -- functions as bits
 
 
+@lru_cache(maxsize=32)  # asked before each payment, and the same until the next configuration
 def kinds_of(functions: int) -> frozenset[PaymentKind]:
     """The kinds in a TrxFunctions sum; unknown bits are ignored."""
     return frozenset(kind for bit, kind in KIND_OF_FUNCTION.items() if functions & bit)
@@ -355,7 +357,7 @@ def wire_id(text: str, length: int) -> str:
 
 def hex_of(text: str | None) -> str:
     """Base64 as upper-case hexadecimal; what is not base64 gives nothing."""
-    return _bytes(text).hex().upper()
+    return _bytes(text).hex().upper() if text else ""
 
 
 def base64_of(text: str) -> str | None:

@@ -90,22 +90,22 @@ _PRINTER_FLAGS: Final = {
     Printer.UNAVAILABLE: TrmStatus.PRINTER_UNAVAILABLE,
     Printer.OUT_OF_PAPER: TrmStatus.OUT_OF_PAPER,
 }
+# The same as plain numbers: a status comes six times in a payment, and an enum's own `&` takes four times as long.
+_FLAG_NUMBERS: Final = tuple((name, int(flag)) for name, flag in _FLAGS.items())
+_PRINTER_NUMBERS: Final = tuple((fault, int(flag)) for fault, flag in _PRINTER_FLAGS.items())
 _TASKS: Final = frozenset(task.value for task in TaskName)
+_NO_CARD: Final = CardFacts()
 
 
 def status_to_wire(status: TerminalStatus, *, default_language: str = "en") -> StatusResponse:
     """A status as the terminal sends it; always with TrmLng, ESigInd and SetAcqInfo (4.10, P-32)."""
-    flags = TrmStatus(0)
-    for name, flag in _FLAGS.items():
-        if getattr(status, name):
-            flags |= flag
-    for printer, flag in _PRINTER_FLAGS.items():
-        if status.printer & printer:
-            flags |= flag
-    card = status.card or CardFacts()
+    flags = sum(number for name, number in _FLAG_NUMBERS if getattr(status, name))
+    if status.printer is not Printer.FINE:
+        flags += sum(number for fault, number in _PRINTER_NUMBERS if status.printer & fault)
+    card = status.card or _NO_CARD
     task = status.next_task
     return StatusResponse(
-        trm_status=int(flags),
+        trm_status=flags,
         trm_lng=_language(status.language) or default_language,
         e_sig_ind=int(status.e_signature),
         iin=int(card.iin) if card.iin.isascii() and card.iin.isdigit() else None,
@@ -135,8 +135,8 @@ def status_from_wire(message: StatusResponse, before: TerminalStatus | None = No
     """A status as the register keeps it; an absent acquirer list keeps the former one (P-32)."""
     flags = message.trm_status
     printer = Printer.FINE
-    for fault, flag in _PRINTER_FLAGS.items():
-        if flags & flag:
+    for fault, number in _PRINTER_NUMBERS:
+        if flags & number:
             printer |= fault
     acquirers = before.acquirers if before is not None else ()
     if message.set_acq_info is not None:
@@ -147,7 +147,7 @@ def status_from_wire(message: StatusResponse, before: TerminalStatus | None = No
         )
     task = message.next_scheduled_task
     return TerminalStatus(
-        **{name: bool(flags & flag) for name, flag in _FLAGS.items()},
+        **{name: bool(flags & number) for name, number in _FLAG_NUMBERS},
         printer=printer,
         language=message.trm_lng or (before.language if before is not None else "en"),
         e_signature=bool(message.e_sig_ind),
@@ -170,7 +170,7 @@ def _card(message: StatusResponse) -> CardFacts | None:
         uid=hex_of(message.uid),
         language=message.cardholder_lng or "",
     )
-    return card if card != CardFacts() else None
+    return card if card != _NO_CARD else None
 
 
 # -- identity

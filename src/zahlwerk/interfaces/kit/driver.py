@@ -130,10 +130,10 @@ _FEATURES: Final = frozenset({
     Feature.DCC, Feature.DATA_CHANGE,
 })  # fmt: skip
 _PROGRESS: Final = (
-    (TrmStatus.ONLINE_PROCESSING, Progress.ONLINE),
-    (TrmStatus.WAITING_FOR_APPLICATION_SELECTION, Progress.CHOOSING),
-    (TrmStatus.CARD_DATA_AVAILABLE, Progress.CARD_READ),
-    (TrmStatus.BUSY, Progress.WAITING_FOR_CARD),
+    (int(TrmStatus.ONLINE_PROCESSING), Progress.ONLINE),
+    (int(TrmStatus.WAITING_FOR_APPLICATION_SELECTION), Progress.CHOOSING),
+    (int(TrmStatus.CARD_DATA_AVAILABLE), Progress.CARD_READ),
+    (int(TrmStatus.BUSY), Progress.WAITING_FOR_CARD),
 )
 _CODES: Final = {currency.number: currency.code for currency in CURRENCIES.values()}
 
@@ -154,6 +154,7 @@ class KitTerminal(Terminal):
         self._carrier = self._payments.carrier
         self._use_case = ""
         self._opening = False
+        self._told_progress: ProgressChanged | None = None
         self._free = asyncio.Event()
         self._orphan: TransactionResponse | None = None
         self._tasks: set[asyncio.Task[None]] = set()
@@ -214,8 +215,7 @@ class KitTerminal(Terminal):
         return replace(info, is_test=self._is_test)
 
     async def status(self) -> TerminalStatus:
-        await self._connection.call(StatusRequest(), StatusResponse)
-        return self._status
+        return await self._ask_status()
 
     # -- payments
 
@@ -261,12 +261,14 @@ class KitTerminal(Terminal):
                 ActivationRequest(attendant_name=attendant or None, attendant_number=attendant_number),
                 ActivationResponse,
             )
+            await self._ask_status()  # it may follow the answer (P-40)
             return ShiftInfo(True, answer.act_seq_cnt, answer.pe_seq_cnt)
 
     async def close_shift(self) -> ShiftInfo:
         with self._exclusive("closing the shift"):
             await self._wait_free()
             await self._connection.call(DeactivationRequest(), DeactivationResponse)
+            await self._ask_status()
             activated = self._side.activated
             await self._desk.fetch_if_not_sent(ReceiptType.DEACTIVATION)
             return ShiftInfo(
@@ -282,6 +284,7 @@ class KitTerminal(Terminal):
     async def end_of_day(self) -> Totals:
         with self._exclusive("the end of day"):
             await self._wait_free()
+            printed = asyncio.Event()
             totals = Totals(Period.ACCOUNTING_PERIOD)
             with contextlib.suppress(TerminalRefused):  # before the balance, or never (4.8)
                 totals = await self.totals(Period.ACCOUNTING_PERIOD)
@@ -290,12 +293,14 @@ class KitTerminal(Terminal):
             def keep(event: object) -> None:
                 if isinstance(event, ReceiptPrinted) and event.receipt.kind is ReceiptKind.END_OF_DAY:
                     receipts.append(event.receipt.text)
+                    printed.set()
 
             stop = self.listen(keep)
             try:
                 await self._connection.call(BalanceRequest(), BalanceResponse)
                 await self._desk.fetch_if_not_sent(ReceiptType.FINAL_BALANCE)
-                await self._connection.call(StatusRequest(), StatusResponse)
+                await self._ask_status()
+                await self._desk.wait_for(printed)
             finally:
                 stop()
             return Totals(totals.period, totals.totals, receipts[0] if receipts else "")
@@ -388,6 +393,10 @@ class KitTerminal(Terminal):
     async def set_language(self, language: str) -> None:
         await self._connection.call(SetTerminalLanguageRequest(trm_lng=language), SetTerminalLanguageResponse)
 
+    async def _ask_status(self) -> TerminalStatus:
+        await self._connection.call(StatusRequest(), StatusResponse)
+        return self._status
+
     # -- one use case at a time
 
     @contextlib.contextmanager
@@ -404,6 +413,8 @@ class KitTerminal(Terminal):
         """Everything that must hold before a payment may start; nothing is sent that moves money."""
         await self._connection.wait_up()
         status = await self._wait_free(card_first=True)
+        if not status.shift_open:
+            status = await self._ask_status()
         if not status.shift_open:
             raise TerminalRefused(
                 "the shift is closed", money_moved=MoneyMoved.NO, remedy="open the shift, then try again"
@@ -502,7 +513,10 @@ class KitTerminal(Terminal):
             self._spawn(self._reconfigure())  # 4.5: a scheduled task has changed the lists
 
     def _on_progress(self, attempt: Attempt, progress: Progress) -> None:
-        self._hub.emit(ProgressChanged(attempt.request.reference, progress))
+        told = ProgressChanged(attempt.request.reference, progress)
+        if told != self._told_progress:
+            self._told_progress = told
+            self._hub.emit(told)
 
     def _on_error(self, request: str, error: ErrorNotification) -> None:
         if not self._desk.refused(request, error) and not self._carrier.error(request, error):

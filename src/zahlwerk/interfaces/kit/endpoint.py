@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Callable, Coroutine
+from enum import Enum, unique
 from typing import Final
 
 from zahlwerk.errors import (
@@ -39,10 +40,9 @@ from zahlwerk.interfaces.kit.messages import (
     RFIDStatusNotification,
     TransactionDataChangeResponse,
     TransactionRequest,
-    name_of,
 )
 from zahlwerk.interfaces.kit.pump import Pump
-from zahlwerk.interfaces.kit.service import USE_CASES, Service
+from zahlwerk.interfaces.kit.service import Service, is_use_case
 from zahlwerk.interfaces.kit.side import PeerGone
 from zahlwerk.interfaces.kit.states import Trx
 from zahlwerk.interfaces.kit.terminal import (
@@ -59,10 +59,12 @@ from zahlwerk.terminal import Terminal, TerminalInfo
 from zahlwerk.transport.stream import ByteStream
 from zahlwerk.urls import Context, Endpoint, Url
 
-__all__ = ["KitEndpoint"]
+__all__ = ["KitEndpoint", "Takeover"]
 
 _log: Final = logging.getLogger("zahlwerk.kit.endpoint")
 
+# How long a register has to answer a heartbeat before another one takes its place.
+ALIVE_S: Final = 2.0
 # LIMIT: connections that have not introduced themselves, while a register is being served.
 WAITING_MAX: Final = 128
 
@@ -70,6 +72,17 @@ Serve = Callable[[ByteStream], Coroutine[None, None, None]]
 Stop = Callable[[], Coroutine[None, None, None]]
 StartListening = Callable[[Serve], Coroutine[None, None, tuple[Url, Stop]]]
 """Begins to listen with a handler for connections; gives the actual address and the function that stops it."""
+
+
+@unique
+class Takeover(Enum):
+    """When a second register takes the place of the first. Source: KIT fact sheet 1.2 (our choice)."""
+
+    WHEN_SILENT = "silent"
+    """Once the first does not answer a heartbeat any more; until then the second is turned away."""
+    ALWAYS = "yes"
+    """Also from a register that answers, unless a payment runs."""
+    NEVER = "no"
 
 
 class KitEndpoint(Endpoint):
@@ -82,16 +95,16 @@ class KitEndpoint(Endpoint):
         make_link: Callable[[], Link],
         context: Context,
         *,
-        takes_over: bool = True,
+        takeover: Takeover = Takeover.WHEN_SILENT,
     ) -> None:
         """Args:
-        takes_over: a second register takes the place of the first; otherwise it is turned away (1.2, our choice).
+        takeover: when a second register takes the place of the first (1.2, our choice).
         """
         self._terminal = terminal
         self._start_listening = start_listening
         self._make_link = make_link
         self._context = context
-        self._takes_over = takes_over
+        self._takeover = takeover
         self._side = TerminalSide(waits=context.waits)
         self._service = Service(terminal, self._side)
         self._transactions = Transactions(terminal, self._side, context, turn=self._turn, hold_back=self._hold_back)
@@ -102,7 +115,7 @@ class KitEndpoint(Endpoint):
         self._transaction: asyncio.Task[None] | None = None
         self._use_case: asyncio.Task[None] | None = None
         self._status = TerminalStatus()
-        self._peer = ""
+        self._sign_of_life = asyncio.Event()
         self._waiting: dict[ByteStream, None] = {}
         self._held_back: list[TerminalEvent] = []
         self._holding_back = False
@@ -152,7 +165,7 @@ class KitEndpoint(Endpoint):
             newcomer = await self._introduced(stream)
             if newcomer is None:
                 return
-            if self._has_pump() and not self._may_take_over(newcomer):
+            if self._has_pump() and not await self._may_take_over():
                 await turn_away(stream)
                 return
             stream = newcomer
@@ -163,7 +176,6 @@ class KitEndpoint(Endpoint):
             self._turn()
             self._pump.hang_up("another register has connected")
             self._lost_register()
-        self._peer = stream.peer
         faults = self._terminal.link_faults
         if faults is not None:
             stream = FaultyStream(stream, faults, self._context.clock)
@@ -219,10 +231,24 @@ class KitEndpoint(Endpoint):
         finally:
             self._waiting.pop(stream, None)
 
-    def _may_take_over(self, newcomer: ByteStream) -> bool:
-        """Whoever comes from the same host is the register itself, back again; others wait for the end of a payment."""
-        is_same_host = newcomer.peer.rpartition(":")[0] == self._peer.rpartition(":")[0]
-        return self._takes_over and (is_same_host or not self._is_busy())
+    async def _may_take_over(self) -> bool:
+        """The place is free if the register that has it does not answer any more, or rests and may be replaced."""
+        if self._takeover is Takeover.ALWAYS and not self._is_busy():
+            return True
+        if self._takeover is Takeover.NEVER:
+            return False
+        if not self._side.is_connected:
+            return True
+        heard = self._side.lines_received
+        self._sign_of_life.clear()
+        self._side.ask_alive()
+        self._turn()
+        stop = self._context.clock.call_at(self._now_s() + ALIVE_S, self._sign_of_life.set)
+        try:
+            await self._sign_of_life.wait()
+        finally:
+            stop()
+        return self._side.lines_received == heard or not self._has_pump()
 
     def _has_pump(self) -> bool:
         return self._pump is not None
@@ -234,6 +260,7 @@ class KitEndpoint(Endpoint):
     # -- what the register wants
 
     def _drain(self) -> None:
+        self._sign_of_life.set()
         for event in self._side.events_received():
             match event:
                 case RegisterCame(request):
@@ -268,7 +295,7 @@ class KitEndpoint(Endpoint):
             self._transactions.amount_changed(message.amt_auth)
         elif isinstance(message, CancelUIRequest):
             self._spawn(self._quietly(self._terminal.cancel_ask()))
-        elif name_of(message) in USE_CASES:
+        elif is_use_case(message):
             if self._is_busy():
                 self._side.refuse(OurErrorCode.BUSY)
             else:

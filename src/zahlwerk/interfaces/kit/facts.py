@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum, unique
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 from zahlwerk.interfaces.kit.messages import Message, TransactionConfirmationResponse, TransactionResponse
 
-__all__ = ["Action", "AskWitness", "End", "Ending", "Facts", "Phase", "Send"]
+__all__ = ["Action", "AskWitness", "End", "Ending", "Facts", "Phase", "Send", "speaks_of_rollback"]
+
+
+COUNTER_NEAR_ITS_END: Final = 99_000_000
 
 
 @unique
@@ -132,3 +135,25 @@ class Facts:
             confirm=None if confirm is None else bool(confirm),
             is_decision_known=confirm is not None or evidence.get("confirm") == "none",
         )
+
+    @property
+    def is_kept(self) -> bool:
+        """The witness keeps an authorisation open. That sends nothing: a capture names its amount."""
+        return self.is_hold and self.confirm is True and self.amount_minor is None
+
+    def excludes(self, sequence: int | None) -> bool:
+        """An answer with this counter is one to some earlier request: it has not moved since before ours (4.9, 1)."""
+        before = self.counter_before
+        if not before or sequence is None:
+            return False
+        # LIMIT: eight digits (2.2); close to the end the counter may have started anew.
+        return sequence == before or sequence < before < COUNTER_NEAR_ITS_END
+
+    def but(self, **changes: int | bool | None) -> Facts:
+        """The same facts with some changed."""
+        return Facts(**({name: getattr(self, name) for name in Facts.__dataclass_fields__} | changes))
+
+
+def speaks_of_rollback(message: TransactionConfirmationResponse) -> bool:
+    """Whether it has a field that comes only on a rollback (2.1), though not on every one."""
+    return any((message.msg_type, message.auth_reslt, message.cardholder_text, message.attendant_text))

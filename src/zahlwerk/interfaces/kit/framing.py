@@ -121,13 +121,17 @@ class LineDecoder:
         out: list[bytes | OversizeLine] = []
         start = 0
         while (end := data.find(b"\n", start)) >= 0:
-            self._add(data, start, end, out)
-            if not self._discarding and (line := bytes(self._buffer).strip(b" \t\r")):
-                out.append(line)
-            self._buffer.clear()
-            self._discarding = False
+            if self._buffer or self._discarding or end - start > self.limit_bytes:
+                self._add(data, start, end, out)
+                if not self._discarding and (line := bytes(self._buffer).strip(b" \t\r")):
+                    out.append(line)
+                self._buffer.clear()
+                self._discarding = False
+            elif line := data[start:end].strip(b" \t\r"):
+                out.append(line)  # the usual case: the whole line at once
             start = end + 1
-        self._add(data, start, len(data), out)
+        if start < len(data):
+            self._add(data, start, len(data), out)
         return out
 
     def reset(self) -> None:

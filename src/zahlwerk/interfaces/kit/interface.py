@@ -33,7 +33,12 @@ _REGISTER: Final = (
     Parameter("reconnect", "whether a lost connection is made again by itself", "yes", _YES_NO),
 )
 _TERMINAL: Final = (
-    Parameter("takeover", "listening: a second register takes over (yes) or is refused (no)", "yes", _YES_NO),
+    Parameter(
+        "takeover",
+        "listening: a second register takes over once the first is silent, whenever it rests (yes), or never (no)",
+        "silent",
+        ("silent", "yes", "no"),
+    ),
 )
 _TLS: Final = (
     Parameter(
@@ -80,14 +85,14 @@ def _endpoint(
     make_listener: Callable[[Serve], Listener],
     make_link: Callable[[], Link],
 ) -> Endpoint:
-    from zahlwerk.interfaces.kit.endpoint import KitEndpoint
+    from zahlwerk.interfaces.kit.endpoint import KitEndpoint, Takeover
 
     async def start(serve: Serve) -> tuple[Url, Stop]:
         listener = make_listener(serve)
         host, port = await listener.start()
         return url.but(host=host, port=port), listener.close
 
-    return KitEndpoint(terminal, start, make_link, context, takes_over=url.params.get("takeover", "yes") == "yes")
+    return KitEndpoint(terminal, start, make_link, context, takeover=Takeover(url.params.get("takeover", "silent")))
 
 
 # -- TCP

@@ -175,7 +175,9 @@ class Payments:
 
     def _resumed(self, running: Running, end: End) -> Payment:
         facts, total = running.settlement.facts, running.attempt.request.total
-        if not facts.is_hold or facts.confirm is None:
+        if not facts.is_hold or facts.confirm is None or facts.is_kept:
+            if end.ending is Ending.HELD and facts.sequence is not None:
+                self._side.holds.add(facts.sequence)
             return self.carrier.payment_of(running, end)
         amount = Money(facts.amount_minor, total.currency) if facts.amount_minor is not None and total else total
         return self.carrier.hold_of(running, end, amount)

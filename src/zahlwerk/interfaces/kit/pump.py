@@ -151,8 +151,8 @@ class Pump:
             self.hang_up("the peer does not read what we send")
         if self._outbox:
             self._wake.set()
-        deadlines = [at_s for at_s in (self._side.deadline_s(), self._link.deadline_s()) if at_s is not None]
-        self._alarm.set(min(deadlines, default=None))
+        side_s, link_s = self._side.deadline_s(), self._link.deadline_s()
+        self._alarm.set(side_s if link_s is None else link_s if side_s is None else min(side_s, link_s))
 
     def _deadline(self) -> None:
         if self._hung_up is not None:

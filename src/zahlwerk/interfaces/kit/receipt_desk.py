@@ -135,6 +135,16 @@ class ReceiptDesk:
             with contextlib.suppress(TerminalError):
                 await self.fetch(ReceiptRequest(receipt_type=int(number), receipt_id_numeric=of))
 
+    async def wait_for(self, came: asyncio.Event) -> None:
+        """Wait until a receipt came that the terminal sends by itself, for a while."""
+        if self.sends_unasked:
+            clock = self._context.clock
+            stop = clock.call_at(clock.now_s() + RECEIPTS_S, came.set)
+            try:
+                await came.wait()
+            finally:
+                stop()
+
     # -- the receipts of a payment
 
     def begin_payment(self) -> None:
@@ -145,12 +155,7 @@ class ReceiptDesk:
     async def finish_payment(self, sequence: int | None) -> tuple[Receipt, ...]:
         """The receipts of the confirmed payment, as far as they come. Money no longer depends on it."""
         if self.sends_unasked:
-            clock = self._context.clock
-            stop = clock.call_at(clock.now_s() + RECEIPTS_S, self._complete.set)
-            try:
-                await self._complete.wait()
-            finally:
-                stop()
+            await self.wait_for(self._complete)
         else:
             await self.fetch_if_not_sent(ReceiptType.TRANSACTION, sequence)
             await self.fetch_if_not_sent(ReceiptType.TRANSACTION_COPY, sequence)

@@ -23,6 +23,8 @@ from zahlwerk.interfaces.kit.messages import (
     ConnectResponse,
     ErrorNotification,
     Message,
+    ReceiptRequest,
+    ReceiptResponse,
     StatusRequest,
     StatusResponse,
     TransactionConfirmationRequest,
@@ -140,6 +142,7 @@ class RegisterSide(Side):
         self._events: list[RegisterEvent] = []
         self._awaited: dict[str, tuple[str, float]] = {}
         self._is_hold = False
+        self._receipt_type: int | None = None
 
     # -- the verbs
 
@@ -203,7 +206,8 @@ class RegisterSide(Side):
     # -- inside
 
     def _handle(self, line: Line, message: Message) -> None:
-        self._awaited.pop(line.name, None)
+        if not isinstance(message, ReceiptResponse) or message.receipt_type == self._receipt_type:
+            self._awaited.pop(line.name, None)  # a receipt that comes unasked is no answer
         match message:
             case ConnectResponse():
                 self.connected = message
@@ -261,6 +265,8 @@ class RegisterSide(Side):
                 self._is_hold = message.trx_function == TrxFunction.AUTHORIZATION_PURCHASE
             case TransactionConfirmationRequest() if message.trx_seq_cnt not in self.holds:
                 self._must(TrxInput.CONFIRM if message.confirm else TrxInput.ROLL_BACK, message)
+            case ReceiptRequest():
+                self._receipt_type = message.receipt_type
             case _:
                 pass
 

@@ -51,13 +51,26 @@ from zahlwerk.interfaces.kit.terminal import LANGUAGES, TerminalSide
 from zahlwerk.payment import Receipt
 from zahlwerk.terminal import Maintenance, Period, Terminal
 
-__all__ = ["USE_CASES", "Service"]
+__all__ = ["USE_CASES", "Service", "is_use_case"]
 
 USE_CASES: Final = frozenset({
     "ActivationRequest", "DeactivationRequest", "BatchCaptureRequest", "BalanceRequest", "ConfigurationRequest",
     "InitializationRequest", "DialogRequest", "DeviceCommandRequest",
 })  # fmt: skip
 """Requests that keep the terminal busy: one at a time, and none beside a payment. Source: 4.2, 4.8."""
+
+_AT_ONCE: Final = frozenset({
+    DeviceCommandCode.EJECT_CARD, DeviceCommandCode.FORCE_EJECT_CARD, DeviceCommandCode.LANGUAGE_DIALOG_ON,
+    DeviceCommandCode.LANGUAGE_DIALOG_OFF, DeviceCommandCode.SHOW_IDLE, DeviceCommandCode.SHOW_PRESENT_CARD,
+    DeviceCommandCode.SET_DISCONNECTED_TEXT, DeviceCommandCode.ABORT_BARCODE_SCANNING,
+})  # fmt: skip
+
+
+def is_use_case(message: Message) -> bool:
+    """Whether a request keeps the terminal busy; the end of a scan must get through while one runs (2.11)."""
+    if isinstance(message, DeviceCommandRequest):
+        return message.device_command_code not in _AT_ONCE
+    return name_of(message) in USE_CASES
 
 
 class Service:

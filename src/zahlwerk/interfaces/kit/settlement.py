@@ -13,10 +13,11 @@ The order of questions after something was lost is argued in docs/decisions/0002
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
 from zahlwerk.interfaces.kit.codes import ReportFlags, ReportType, TrmStatus, TrxResult
-from zahlwerk.interfaces.kit.facts import Action, AskWitness, End, Ending, Facts, Phase, Send
+from zahlwerk.interfaces.kit.facts import Action, AskWitness, End, Ending, Facts, Phase, Send, speaks_of_rollback
 from zahlwerk.interfaces.kit.messages import (
     AbortTransactionRequest,
     ActivationRequest,
@@ -92,7 +93,7 @@ class Settlement:
         self._unanswered = 0
         self._reconnects = 0
         self._to_read: list[int] = []
-        self._listed_counters: list[int] = []
+        self._listed_holds: dict[int, int | None] = {}
         self._pages = 0
         self._settles_hold = False
         self._lost = False
@@ -114,7 +115,7 @@ class Settlement:
     @property
     def confirm_sent(self) -> bool:
         """True once Confirm 1 may have left: from here on nothing is rolled back any more."""
-        return self._facts.confirm is True
+        return self._facts.confirm is True and not self._facts.is_kept
 
     def actions(self) -> list[Action]:
         """What to do now; returns and empties."""
@@ -152,7 +153,7 @@ class Settlement:
         """
         self._lost = True
         self._aborted = True
-        if response is not None and not self._is_foreign(response):
+        if response is not None and not self._facts.excludes(response.trx_seq_cnt):
             self._know(response)
         self._give_up_s = now_s + self._waits.register_s(Operation.PAYMENT)
         self._session_up(status, now_s)
@@ -185,7 +186,7 @@ class Settlement:
         """The witness has decided about the approval it was shown."""
         if self.phase is not Phase.DECIDING:
             return
-        self._facts = _but(self._facts, confirm=confirm, amount_minor=amount_minor)
+        self._facts = self._facts.but(confirm=confirm, amount_minor=amount_minor)
         if self._facts.is_hold and confirm:
             self._end(Ending.HELD)
         elif not self._linked:
@@ -238,7 +239,7 @@ class Settlement:
             return
         verdict = judge_receipt(text or "", self.response, amount_minor=self._amount_minor(), undoes=self._facts.undoes)
         if self.confirm_sent:
-            self._judge_confirmed(verdict)
+            self._judge_confirmed(verdict, text or "")
         elif verdict is ReceiptVerdict.NOT_APPROVED:
             self._read_next(now_s)
         elif verdict is ReceiptVerdict.SILENT and not text:
@@ -267,7 +268,9 @@ class Settlement:
             case Phase.CONFIRMING | Phase.ROLLING_BACK:
                 self._confirmation_refused(now_s)
             case Phase.TAKING_BACK:
-                self._nothing_to_take_back(now_s)
+                self._ask_status(now_s)
+            case Phase.HOLDS if self._facts.is_kept:
+                self._end_unproved("the terminal does not list its open authorisations")
             case Phase.HOLDS:
                 self._ask_counter(now_s)
             case Phase.COUNTER:
@@ -303,7 +306,7 @@ class Settlement:
     def _answered(self, response: TransactionResponse, now_s: float) -> None:
         if self.response is not None and response.trx_seq_cnt == self.response.trx_seq_cnt:
             return  # the same answer again, after a reconnect
-        if self.phase in {Phase.OVER, Phase.DECIDING} or self._is_foreign(response):
+        if self.phase in {Phase.OVER, Phase.DECIDING} or self._facts.excludes(response.trx_seq_cnt):
             return
         if self._facts.confirm is not None and (
             self.response is not None or self._facts.sequence not in {None, response.trx_seq_cnt}
@@ -314,11 +317,13 @@ class Settlement:
         self._know(response)
         if self.phase is Phase.TAKING_BACK and response.trx_result == TrxResult.APPROVED:
             # Our Confirm 0 is on its way and will meet this very approval.
-            self._facts = _but(self._facts, confirm=False)
+            self._facts = self._facts.but(confirm=False)
             self.phase = Phase.ROLLING_BACK
             return
         if response.trx_result != TrxResult.APPROVED:
             self._end(Ending.NOT_APPROVED)
+        elif self._facts.is_kept:
+            self._end(Ending.HELD)
         elif self._facts.confirm is True:
             self._confirm(now_s)
         elif self._aborted or self._facts.confirm is False:
@@ -334,47 +339,39 @@ class Settlement:
         self.response = response
         approved = response.trx_amt if response.trx_amt is not None else response.amt_auth
         is_approved = response.trx_result == TrxResult.APPROVED
-        self._facts = _but(self._facts, sequence=response.trx_seq_cnt, approved_minor=approved if is_approved else None)
-
-    def _is_foreign(self, response: TransactionResponse) -> bool:
-        """An answer to some earlier request: the counter has not moved since before ours (4.9, rule 1)."""
-        before = self._facts.counter_before
-        seen = response.trx_seq_cnt
-        # LIMIT: eight digits (2.2); close to the end the counter may have started anew.
-        return before is not None and before > 0 and seen is not None and (seen == before or seen < before < 99_000_000)
+        self._facts = self._facts.but(sequence=response.trx_seq_cnt, approved_minor=approved if is_approved else None)
 
     def _extend_later(self, now_s: float) -> None:
         self._deadline_s = now_s + EXTEND_EVERY_S if self._linked and not self._facts.is_hold else None
 
     def _confirm(self, now_s: float) -> None:
-        if self._would_hit_another():
+        self._tell_decision(now_s, confirm=True)
+
+    def _roll_back(self, now_s: float) -> None:
+        assert self._facts.confirm is not True, "a rollback after Confirm 1"  # 4.9, rule 4: never again
+        self._tell_decision(now_s, confirm=False)
+
+    def _tell_decision(self, now_s: float, *, confirm: bool) -> None:
+        if self._facts.sequence is None and self._open_holds:
+            # Rule 5: without TrxSeqCnt it could be taken for another customer's authorisation.
             self._end_unproved("the answer has no counter, so a confirmation could hit another authorisation")
             return
         self._tries += 1
-        self._facts = _but(self._facts, confirm=True)
-        self._wait(Phase.CONFIRMING, now_s, self._waits.register_s(Operation.CONFIRMATION))
+        self._facts = self._facts.but(confirm=confirm)
+        phase = Phase.CONFIRMING if confirm else Phase.ROLLING_BACK
+        self._wait(phase, now_s, self._waits.register_s(Operation.CONFIRMATION))
+        final_minor = self._facts.amount_minor if confirm else None
         self._send_confirmation(
             TransactionConfirmationRequest(
-                confirm=1, trx_amt=self._facts.amount_minor, trx_seq_cnt=self._facts.sequence or None
+                confirm=int(confirm), trx_amt=final_minor, trx_seq_cnt=self._facts.sequence or None
             )
         )
-
-    def _roll_back(self, now_s: float) -> None:
-        if self._facts.confirm is True:  # 4.9, rule 4: never again
-            raise AssertionError("a rollback after Confirm 1")
-        if self._would_hit_another():
-            self._end_unproved("the answer has no counter, so a rollback could hit another authorisation")
-            return
-        self._tries += 1
-        self._facts = _but(self._facts, confirm=False)
-        self._wait(Phase.ROLLING_BACK, now_s, self._waits.register_s(Operation.CONFIRMATION))
-        self._send_confirmation(TransactionConfirmationRequest(confirm=0, trx_seq_cnt=self._facts.sequence or None))
 
     def _confirmed(self, message: TransactionConfirmationResponse, now_s: float) -> None:
         if self.phase in {Phase.OVER, Phase.DECIDING, Phase.LINK} or not self._unanswered:
             return  # an answer to nothing of ours; else it counts, however late it comes
         self._unanswered -= 1
-        if not self.confirm_sent and not self._facts.is_decision_known and not _speaks_of_rollback(message):
+        if not self.confirm_sent and not self._facts.is_decision_known and not speaks_of_rollback(message):
             # It may as well be the answer to a Confirm 1 of the process before us.
             self._took_back = True
             self._ask_status(now_s)
@@ -407,7 +404,9 @@ class Settlement:
     def _session_up(self, status: int | None, now_s: float) -> None:
         if self._give_up_s is None:
             self._give_up_s = now_s + self._waits.register_s(Operation.PAYMENT)
-        if self._facts.confirm is True:
+        if self._facts.is_kept:
+            self._list_holds(now_s)
+        elif self._facts.confirm is True:
             self._confirm(now_s)
         elif self._facts.confirm is False:
             self._roll_back(now_s)
@@ -440,9 +439,7 @@ class Settlement:
         elif status & TrmStatus.BUSY:
             self._keep_waiting(now_s)
         elif self._facts.is_hold:
-            self._pages = 0
-            self._listed_counters = []
-            self._ask_holds(now_s)
+            self._list_holds(now_s)
         elif status & TrmStatus.SHIFT_OPEN:
             self._ask_counter(now_s)
         else:
@@ -461,34 +458,48 @@ class Settlement:
             return
         self._wait(Phase.RUNNING, now_s, self._waits.register_s(Operation.PAYMENT))
 
-    def _nothing_to_take_back(self, now_s: float) -> None:
-        self._ask_status(now_s)
-
     def _listed(self, report: ReportResponse, now_s: float) -> None:
         before = self._facts.counter_before
         self._pages += 1
-        self._listed_counters += [
-            entry.trx_seq_cnt for entry in report.trx_list_report or () if entry.trx_seq_cnt is not None
-        ]
+        for entry in report.trx_list_report or ():
+            if entry.trx_seq_cnt is not None:
+                self._listed_holds[entry.trx_seq_cnt] = entry.amt_auth
         if (report.report_flags or 0) & ReportFlags.MORE_ENTRIES:
             if self._pages >= PAGES_MAX:
                 self._end_unproved("the list of open authorisations has no end")
             else:
                 self._ask_holds(now_s)
             return
+        if self._facts.is_kept:
+            self._judge_kept()
+            return
         ours = [
             sequence
-            for sequence in self._listed_counters
+            for sequence in self._listed_holds
             if sequence not in self._open_holds and (before is None or sequence > before)
         ]
         if len(ours) == 1 and before is not None:
-            self._facts = _but(self._facts, sequence=ours[0])
+            self._facts = self._facts.but(sequence=ours[0])
             self._why = "the connection was lost before the answer; the authorisation was released"
             self._roll_back(now_s)
         elif ours:
             self._end_unproved("several authorisations are open that may be ours")
         else:
             self._ask_counter(now_s)
+
+    def _judge_kept(self) -> None:
+        sequence = self._facts.sequence
+        if sequence is None or sequence not in self._listed_holds:
+            self._end_unproved("the authorisation is not open any more: it was settled, or the terminal let go of it")
+            return
+        if self._facts.approved_minor is None:
+            self._facts = self._facts.but(approved_minor=self._listed_holds[sequence])
+        self._end(Ending.HELD)
+
+    def _list_holds(self, now_s: float) -> None:
+        self._pages = 0
+        self._listed_holds = {}
+        self._ask_holds(now_s)
 
     def _ask_holds(self, now_s: float) -> None:
         self._wait(Phase.HOLDS, now_s, self._waits.register_s(Operation.SHORT))
@@ -547,21 +558,24 @@ class Settlement:
         """Confirm 1 may have left before this settlement began: from another process, or from its settling a hold."""
         return self._settles_hold or not self._facts.is_decision_known
 
-    def _would_hit_another(self) -> bool:
-        """Rule 5: a Confirm without TrxSeqCnt could be taken for another customer's authorisation."""
-        return self._facts.sequence is None and bool(self._open_holds)
-
     def _is_first_try_for_a_hold(self) -> bool:
         """Nothing was lost and nothing repeated, so a plain refusal is the answer to this very request."""
         return self._facts.is_hold and self._tries == 1 and not self._lost
 
-    def _judge_confirmed(self, verdict: ReceiptVerdict) -> None:
+    def _judge_confirmed(self, verdict: ReceiptVerdict, text: str) -> None:
         if verdict is ReceiptVerdict.APPROVED:
             self._end(Ending.CONFIRMED, "the terminal's receipt shows it")
-        elif verdict is ReceiptVerdict.NOT_APPROVED:
+        elif verdict is ReceiptVerdict.NOT_APPROVED and self._is_named(text):
             self._end(Ending.FAILED, "the terminal's receipt shows that it was taken back")
         else:
             self._end(Ending.UNKNOWN, "the terminal neither confirms nor has a receipt")
+
+    def _is_named(self, text: str) -> bool:
+        """Whether a receipt names this very payment: by its authorisation code, or by its counter."""
+        code = self.response.auth_c if self.response is not None else None
+        if code and code in text:
+            return True
+        return self._facts.sequence is not None and str(self._facts.sequence) in re.findall(r"[0-9]+", text)
 
     # -- small things
 
@@ -590,13 +604,3 @@ class Settlement:
         self.phase = Phase.OVER
         self._deadline_s = None
         self._actions.append(End(ending, self.response, self.confirmation, why or self._why))
-
-
-def _speaks_of_rollback(message: TransactionConfirmationResponse) -> bool:
-    """These fields come only on a rollback (2.1), though not on every one."""
-    return any((message.msg_type, message.auth_reslt, message.cardholder_text, message.attendant_text))
-
-
-def _but(facts: Facts, **changes: int | bool | None) -> Facts:
-    values = {name: getattr(facts, name) for name in Facts.__dataclass_fields__} | changes
-    return Facts(**values)

@@ -54,6 +54,8 @@ class Side(ABC):
         self._lines = LineDecoder()
         self._writes: list[bytes] = []
         self._up = False
+        self.lines_received = 0
+        """Every line of the peer is a sign of life."""
         self._malformed = 0
         self._alive_until_s: float | None = None
         self._asked_alive = False
@@ -90,6 +92,11 @@ class Side(ABC):
         else:
             self._asked_alive = True
             self._alive_until_s = now_s + self._waits.heartbeat_timeout_s
+            self._write(HeartbeatRequest())
+
+    def ask_alive(self) -> None:
+        """Ask for a sign of life now, out of turn."""
+        if self._up:
             self._write(HeartbeatRequest())
 
     # -- for the sides
@@ -147,6 +154,7 @@ class Side(ABC):
         except RemoteProtocolError as exc:
             self._reject(exc)
             return
+        self.lines_received += 1
         self._alive(now_s)
         if line.message is None:
             self._unknown(line)

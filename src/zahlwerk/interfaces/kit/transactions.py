@@ -12,6 +12,7 @@ import logging
 from collections.abc import Callable, Mapping
 from typing import Final
 
+from zahlwerk.carddata import contains_card_data
 from zahlwerk.clock import random_source
 from zahlwerk.errors import InvalidRequest, MoneyMoved, NotSupported, TerminalBusy, TerminalError, TerminalRefused
 from zahlwerk.interfaces.kit.codes import OurErrorCode
@@ -112,7 +113,7 @@ class Transactions:
         """One payment, from the request to the last answer about it. Raises nothing of the terminal's."""
         try:
             request = request_from_wire(
-                message, reference=f"kit-{self._random.getrandbits(64):016x}", language=self._side.options.trm_lng or ""
+                message, reference=self._new_reference(), language=self._side.options.trm_lng or ""
             )
         except InvalidRequest as exc:
             code = OurErrorCode.MISSING_FIELD if "needs" in str(exc) or "missing" in str(exc) else OurErrorCode.AMOUNT
@@ -140,6 +141,11 @@ class Transactions:
             await self._report(message, payment)
         finally:
             self._decision = None
+
+    def _new_reference(self) -> str:
+        while contains_card_data(reference := f"kit-{self._random.getrandbits(64):016x}"):
+            pass  # one in a few thousand looks like a card number, and the payment would be refused for it
+        return reference
 
     def _refuse(self, code: OurErrorCode, text: str) -> None:
         if self._side.trx is Trx.RUNNING:

@@ -107,7 +107,9 @@ def test_every_module_is_in_a_room() -> None:
     rooms = {_room(module.parts).split(".")[0] for module in modules()}
 
     assert rooms - {"root"} <= set(ROOMS)
-    assert {module.parts[0] for module in modules() if len(module.parts) == 1 and not module.is_package} - {"__main__"} == DOMAIN
+    assert {module.parts[0] for module in modules() if len(module.parts) == 1 and not module.is_package} - {
+        "__main__"
+    } == DOMAIN
 
 
 @pytest.mark.parametrize("module", ALL)

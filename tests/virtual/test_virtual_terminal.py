@@ -34,6 +34,7 @@ from zahlwerk.events import (
     TerminalEvent,
     TerminalStatus,
 )
+from zahlwerk.faults import STEPS
 from zahlwerk.lifecycle import PaymentState
 from zahlwerk.money import Money
 from zahlwerk.payment import Original, Outcome, Payment, PaymentKind, PaymentRequest, ReceiptKind, TipPolicy, UnknownTag
@@ -52,7 +53,6 @@ from zahlwerk.terminal import (
     Witness,
 )
 from zahlwerk.virtual.deck import card
-from zahlwerk.faults import STEPS
 from zahlwerk.virtual.settings import Settings
 from zahlwerk.virtual.states import State
 from zahlwerk.virtual.terminal import VirtualTerminal

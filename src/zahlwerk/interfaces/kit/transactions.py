@@ -23,6 +23,7 @@ from zahlwerk.interfaces.kit.messages import (
     TransactionRequest,
     TrxDataChangeReason,
 )
+from zahlwerk.interfaces.kit.pump import Alarm
 from zahlwerk.interfaces.kit.states import Trx
 from zahlwerk.interfaces.kit.terminal import HoldDecided, TerminalSide
 from zahlwerk.lifecycle import PaymentState
@@ -82,6 +83,7 @@ class Transactions:
         self._random = random_source(context.seed)
         self._decision: asyncio.Future[tuple[bool, int | None]] | None = None
         self._decide_until_s = 0.0
+        self._decide_alarm = Alarm(context.clock, self._decide_no_more)
         self._new_amount: asyncio.Future[int | None] | None = None
 
     # -- what the register says
@@ -96,6 +98,8 @@ class Transactions:
     def extended(self, seconds: int) -> None:
         """The register needs longer for its decision."""
         self._decide_until_s += seconds
+        if self._decision is not None and not self._decision.done():
+            self._decide_alarm.set(self._decide_until_s)
 
     def amount_changed(self, amount_minor: int | None) -> None:
         """The register names the new amount; None: as before."""
@@ -244,19 +248,16 @@ class Transactions:
         clock = self._context.clock
         self._decision = asyncio.get_running_loop().create_future()
         self._decide_until_s = clock.now_s() + self._context.waits.approval_s
-        self._watch_decision(self._decision)
-        return await self._decision
+        self._decide_alarm.set(self._decide_until_s)
+        try:
+            return await self._decision
+        finally:
+            # Else a busy terminal keeps a minute's worth of payments alive by their timers.
+            self._decide_alarm.cancel()
 
-    def _watch_decision(self, decision: asyncio.Future[tuple[bool, int | None]]) -> None:
-        def due() -> None:
-            if decision.done():
-                return
-            if self._context.clock.now_s() >= self._decide_until_s:
-                decision.set_result((False, None))
-            else:
-                self._context.clock.call_at(self._decide_until_s, due)
-
-        self._context.clock.call_at(self._decide_until_s, due)
+    def _decide_no_more(self) -> None:
+        if self._decision is not None and not self._decision.done():
+            self._decision.set_result((False, None))
 
     async def ask_amount(self, amount: Money, reasons: tuple[Mapping[str, int], ...]) -> Money:
         """The card gives a discount: the register names the new amount, or the old one stays (4.6)."""
@@ -283,8 +284,11 @@ class Transactions:
                 future.set_result(None)
 
         clock = self._context.clock
-        clock.call_at(clock.now_s() + self._context.waits.short_s, late)
-        minor = await future
+        stop = clock.call_at(clock.now_s() + self._context.waits.short_s, late)
+        try:
+            minor = await future
+        finally:
+            stop()
         return amount if minor is None or minor <= 0 else Money(minor, amount.currency)
 
     async def settle_hold(self, wanted: HoldDecided) -> None:

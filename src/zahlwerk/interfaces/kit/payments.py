@@ -24,8 +24,8 @@ from zahlwerk.urls import Context
 
 __all__ = ["Payments"]
 
-# LIMIT: payments whose outcome `lookup` can still tell without evidence; a day of a busy till.
-ATTEMPTS_MAX: Final = 1_000
+# LIMIT: payments whose outcome `lookup` can still tell without evidence; each takes some 10 kB with its receipts.
+ATTEMPTS_MAX: Final = 200
 
 
 class Payments:
@@ -46,6 +46,8 @@ class Payments:
         self._context = context
         self._on_progress = on_progress
         self._attempts: OrderedDict[str, Attempt] = OrderedDict()
+        self._unsettled: list[Attempt] = []
+        """Of the latest payments, those that may still be open."""
         self._orphan: TransactionResponse | None = None
         self._abort_wanted = False
 
@@ -222,10 +224,9 @@ class Payments:
     async def _clear_the_past(self) -> None:
         """An earlier payment that is still open is settled before another may start."""
         await self._connection.wait_up()
-        for attempt in reversed(tuple(self._attempts.values())):
-            if attempt.is_open:
-                await self.resume(attempt)
-                break
+        self._unsettled = [attempt for attempt in self._unsettled if attempt.is_open]
+        if self._unsettled:
+            await self.resume(self._unsettled[-1])
         orphan, self._orphan = self._orphan, None
         if (
             orphan is not None
@@ -241,6 +242,7 @@ class Payments:
     def _remember(self, attempt: Attempt) -> None:
         self._attempts[attempt.request.reference] = attempt
         self._attempts.move_to_end(attempt.request.reference)
+        self._unsettled.append(attempt)
         while len(self._attempts) > ATTEMPTS_MAX:
             self._attempts.popitem(last=False)
 

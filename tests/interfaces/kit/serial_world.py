@@ -8,8 +8,8 @@ import random
 from collections.abc import Callable
 
 from zahlwerk.interfaces.kit.framing import LineDecoder
-from zahlwerk.interfaces.kit.serial_frames import ACK, NAK
-from zahlwerk.interfaces.kit.serial_link import SerialLink, wire_seconds
+from zahlwerk.interfaces.kit.serial_frames import ACK, NAK, wire_seconds
+from zahlwerk.interfaces.kit.serial_link import SerialLink
 
 
 class World:

@@ -50,14 +50,15 @@ class Waits:
     margin_s: float = 10.0
     """What each link adds to the one beneath it."""
     connect_s: float = 10.0
-    """Source: PayTec's tester gives up after 10 s (KIT fact sheet 1.2)."""
+    """To make a connection. Source: PayTec's tester gives up after 10 s (KIT fact sheet 1.2)."""
     short_s: float = 20.0
     """The terminal's own time for small answers."""
     heartbeat_interval_s: float = 10.0
+    """Silence after which the peer is asked for a sign of life. Source: as below."""
     heartbeat_timeout_s: float = 10.0
-    """Source: defaults of PayTec's library (KIT fact sheet 4.1)."""
+    """Further silence after which it counts as gone. Source: defaults of PayTec's library (KIT fact sheet 4.1)."""
     reconnect_s: float = 3.0
-    """Source: as above, AutoReconnect."""
+    """Pause before a lost connection is made again. Source: as above, AutoReconnect."""
     late_answer_s: float = 30.0
     """After an abort, and after the register's own time is up, an approval may still come so long. Source: 4.6."""
 

@@ -195,6 +195,12 @@ class TestTracks:
         assert "DOE" not in found
         assert len(found) == len(track) + 2
 
+    @pytest.mark.parametrize("track", ["%B4111     ^DOE/JANE^2512", "B        ^DOE/JANE^2512?"])
+    def test_a_track_that_is_cut_or_padded_does_not_give_the_name_away(self, track: str) -> None:
+        """Fewer digits than any card number has."""
+
+        assert redact(track) == "*" * len(track)
+
     def test_tracks_that_touch_are_both_found(self) -> None:
         """What one pattern took must not hide the next."""
         found = redact("12345678=4111111111111111=281220100?")

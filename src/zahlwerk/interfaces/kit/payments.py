@@ -47,7 +47,7 @@ class Payments:
         self._on_progress = on_progress
         self._attempts: OrderedDict[str, Attempt] = OrderedDict()
         self._unsettled: list[Attempt] = []
-        """Of the latest payments, those that may still be open."""
+        """Those that may be open: running or looked up just now, or with an outcome that nobody knows."""
         self._orphan: TransactionResponse | None = None
         self._abort_wanted = False
 
@@ -127,6 +127,7 @@ class Payments:
         finally:
             self.carrier.hold = None
             self.carrier.retire(running)
+            self._note_if_open(attempt)
 
     def abort(self, *, silent: bool) -> None:
         """Ask to stop what runs."""
@@ -174,6 +175,7 @@ class Payments:
         finally:
             self.carrier.payment = None
             self.carrier.retire(running)
+            self._note_if_open(attempt)
 
     def _resumed(self, running: Running, end: End) -> Payment:
         facts, total = running.settlement.facts, running.attempt.request.total
@@ -239,9 +241,16 @@ class Payments:
             await self.resume(Attempt(PaymentRequest(kind=PaymentKind.REVERSAL), Facts(), late=orphan))
         self._side.settled()
 
+    def _note_if_open(self, attempt: Attempt) -> None:
+        """A hold that was told as held may become open again: when its settlement gets lost."""
+        is_ours = self._attempts.get(attempt.request.reference) is attempt
+        if is_ours and attempt.is_open and all(attempt is not noted for noted in self._unsettled):
+            self._unsettled.append(attempt)
+
     def _remember(self, attempt: Attempt) -> None:
         self._attempts[attempt.request.reference] = attempt
         self._attempts.move_to_end(attempt.request.reference)
+        # From the start, for the carrier too may leave it open: when its caller goes away.
         self._unsettled.append(attempt)
         while len(self._attempts) > ATTEMPTS_MAX:
             self._attempts.popitem(last=False)

@@ -105,7 +105,7 @@ async def test_an_error_that_leaves_it_open_becomes_an_unknown_payment(error: Ex
     payment = await transact(Job(Output(as_json=True), Guard()), _Breaking(error), REQUEST, note)
 
     assert (payment.outcome, payment.reference) == (Outcome.UNKNOWN, REQUEST.reference)
-    assert note.evidence == {"counter": "7"}
+    assert note.evidence == {"counter": "7", "confirm": "none"}
 
 
 async def test_an_error_that_is_certain_stays_one() -> None:

@@ -37,6 +37,7 @@ class Observed(Terminal):
     def __init__(self, inner: Terminal, on_payment: Callable[[Payment], None]) -> None:
         super().__init__()
         self._inner = inner
+        self.link_faults = inner.link_faults
         self._on_payment = on_payment
 
     async def open(self) -> None:

@@ -23,7 +23,7 @@ from zahlwerk.cli.output import Output
 from zahlwerk.errors import LocalError, MoneyMoved, PeerSilent, TerminalError
 from zahlwerk.lifecycle import PaymentState
 from zahlwerk.payment import Outcome, Payment, PaymentRequest
-from zahlwerk.terminal import Evidence, Terminal, Witness
+from zahlwerk.terminal import CONFIRM, Decision, Evidence, Terminal, Witness
 from zahlwerk.transport.trace import TraceRecorder
 from zahlwerk.urls import Context, connect
 
@@ -210,7 +210,16 @@ class Note(Witness):
         self.evidence: Evidence = {}
 
     async def sending(self, evidence: Evidence) -> None:
-        self.evidence = evidence
+        self.evidence = {**evidence, "confirm": "none"}
+
+    async def approved(self, payment: Payment) -> Decision:
+        known = {"confirm": "1"}
+        if payment.sequence is not None:
+            known["sequence"] = str(payment.sequence)
+        if payment.approved is not None:
+            known["approved_minor"] = str(payment.approved.amount)
+        self.evidence = {**self.evidence, **known}
+        return CONFIRM
 
 
 async def transact(job: Job, terminal: Terminal, request: PaymentRequest, note: Note) -> Payment:

@@ -21,13 +21,13 @@ from zahlwerk.interfaces.kit.messages import (
     TransactionConfirmationResponse,
     TransactionResponse,
 )
-from zahlwerk.interfaces.kit.pump import Alarm
 from zahlwerk.interfaces.kit.receipt_desk import ReceiptDesk
 from zahlwerk.interfaces.kit.settlement import AskWitness, End, Ending, Phase, Send, Settlement
 from zahlwerk.lifecycle import PaymentState
 from zahlwerk.money import Money
 from zahlwerk.payment import Outcome, Payment, PaymentKind
 from zahlwerk.terminal import Witness
+from zahlwerk.transport.pump import Alarm
 from zahlwerk.urls import Context
 
 __all__ = ["Carrier", "Running"]

@@ -20,11 +20,11 @@ from zahlwerk.interfaces.kit.codes import OurErrorCode
 from zahlwerk.interfaces.kit.framing import Link, LinkFailure
 from zahlwerk.interfaces.kit.masking import decoded_for_trace, mask_line
 from zahlwerk.interfaces.kit.messages import ErrorNotification, Message, StatusResponse, name_of
-from zahlwerk.interfaces.kit.pump import Pump
 from zahlwerk.interfaces.kit.register import ANSWERS, RegisterSide, RequestExpired, RequestFailed
 from zahlwerk.interfaces.kit.side import Malformed, PeerGone, Received
 from zahlwerk.interfaces.kit.states import Session
 from zahlwerk.timeouts import Operation
+from zahlwerk.transport.pump import Pump
 from zahlwerk.transport.stream import ByteStream
 from zahlwerk.urls import Context
 
@@ -75,7 +75,7 @@ class Connection:
         self._context = context
         self._name = name
         self._reconnect = reconnect
-        self._pump: Pump | None = None
+        self._pump: Pump[LinkFailure] | None = None
         self._task: asyncio.Task[None] | None = None
         self._answers: dict[str, asyncio.Future[Message]] = {}
         self._locks: dict[str, asyncio.Lock] = {}

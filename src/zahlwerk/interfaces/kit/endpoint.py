@@ -28,7 +28,7 @@ from zahlwerk.events import (
 from zahlwerk.interfaces.kit import device_conversion as device
 from zahlwerk.interfaces.kit.codes import OurErrorCode
 from zahlwerk.interfaces.kit.faulty import FaultyStream
-from zahlwerk.interfaces.kit.framing import Link
+from zahlwerk.interfaces.kit.framing import Link, LinkFailure
 from zahlwerk.interfaces.kit.gate import introduced, turn_away
 from zahlwerk.interfaces.kit.masking import decoded_for_trace, mask_line
 from zahlwerk.interfaces.kit.messages import (
@@ -41,7 +41,6 @@ from zahlwerk.interfaces.kit.messages import (
     TransactionDataChangeResponse,
     TransactionRequest,
 )
-from zahlwerk.interfaces.kit.pump import Pump
 from zahlwerk.interfaces.kit.service import Service, is_use_case
 from zahlwerk.interfaces.kit.side import PeerGone
 from zahlwerk.interfaces.kit.states import Trx
@@ -56,6 +55,7 @@ from zahlwerk.interfaces.kit.terminal import (
 )
 from zahlwerk.interfaces.kit.transactions import Transactions, code_of
 from zahlwerk.terminal import Terminal, TerminalInfo
+from zahlwerk.transport.pump import Pump
 from zahlwerk.transport.stream import ByteStream
 from zahlwerk.urls import Context, Endpoint, Url
 
@@ -108,7 +108,7 @@ class KitEndpoint(Endpoint):
         self._side = TerminalSide(waits=context.waits)
         self._service = Service(terminal, self._side)
         self._transactions = Transactions(terminal, self._side, context, turn=self._turn, hold_back=self._hold_back)
-        self._pump: Pump | None = None
+        self._pump: Pump[LinkFailure] | None = None
         self._stop_listening: Callable[[], Coroutine[None, None, None]] | None = None
         self._unlisten: Callable[[], None] | None = None
         self._tasks: set[asyncio.Task[None]] = set()

@@ -23,13 +23,13 @@ from zahlwerk.interfaces.kit.messages import (
     TransactionRequest,
     TrxDataChangeReason,
 )
-from zahlwerk.interfaces.kit.pump import Alarm
 from zahlwerk.interfaces.kit.states import Trx
 from zahlwerk.interfaces.kit.terminal import HoldDecided, TerminalSide
 from zahlwerk.lifecycle import PaymentState
 from zahlwerk.money import Money
 from zahlwerk.payment import Outcome, Payment, PaymentKind
 from zahlwerk.terminal import CONFIRM, ROLL_BACK, Decision, HoldId, Terminal, Witness
+from zahlwerk.transport.pump import Alarm
 from zahlwerk.urls import Context
 
 __all__ = ["Transactions", "code_of"]

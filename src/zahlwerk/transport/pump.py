@@ -3,19 +3,58 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from typing import Final
+from collections.abc import Callable, Sequence
+from typing import Final, Generic, Protocol, TypeVar
 
 from zahlwerk.clock import Clock
 from zahlwerk.errors import LinkError
-from zahlwerk.interfaces.kit.framing import Link, LinkFailure
-from zahlwerk.interfaces.kit.side import Side
 from zahlwerk.transport.stream import ByteStream
 
-__all__ = ["Alarm", "Pump"]
+__all__ = ["Alarm", "Pump", "PumpedLink", "PumpedSide"]
 
 # LIMIT: a peer that does not read what we send is hung up on; a whole day of receipts is far less.
 OUTBOX_BYTES_MAX: Final = 4 << 20
+
+FailureT = TypeVar("FailureT")
+FailureT_co = TypeVar("FailureT_co", covariant=True)
+
+
+class PumpedLink(Protocol[FailureT_co]):
+    """The framing below a side: no I/O, no clock."""
+
+    def send(self, payload: bytes, *, now_s: float) -> None:
+        """Queue a payload."""
+
+    def receive_data(self, data: bytes, *, now_s: float) -> list[bytes]:
+        """Feed what came, in any chunking; returns payloads in order."""
+
+    def data_to_send(self) -> list[bytes]:
+        """What is to be written now, in order; emptied by the call."""
+
+    def deadline_s(self) -> float | None:
+        """Time by which `handle_deadline` must run."""
+
+    def handle_deadline(self, *, now_s: float) -> None:
+        """Time has passed."""
+
+    def failures(self) -> Sequence[FailureT_co]:
+        """Payloads given up since the last call."""
+
+
+class PumpedSide(Protocol):
+    """One side of a protocol: no I/O, no clock."""
+
+    def receive_data(self, data: bytes, *, now_s: float) -> None:
+        """One payload from the link."""
+
+    def data_to_send(self) -> list[bytes]:
+        """Payloads for the link, in order; emptied by the call."""
+
+    def deadline_s(self) -> float | None:
+        """Time by which `handle_deadline` must run."""
+
+    def handle_deadline(self, *, now_s: float) -> None:
+        """Time has passed."""
 
 
 class Alarm:
@@ -60,18 +99,18 @@ class Alarm:
             self._disarm = None
 
 
-class Pump:
+class Pump(Generic[FailureT]):
     """One connection: stream, link and side, until the stream ends."""
 
     def __init__(
         self,
         stream: ByteStream,
-        link: Link,
-        side: Side,
+        link: PumpedLink[FailureT],
+        side: PumpedSide,
         *,
         clock: Clock,
         on_events: Callable[[], None],
-        on_failure: Callable[[LinkFailure], None] | None = None,
+        on_failure: Callable[[FailureT], None] | None = None,
     ) -> None:
         """Args:
         on_events: called after anything happened, to drain the side's events; it may send.

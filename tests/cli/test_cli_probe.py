@@ -128,16 +128,6 @@ class TestVerdicts:
 
         assert verdict.code is ExitCode.NOT_APPROVED
 
-    def test_zvt_alone_comes_later(self) -> None:
-        """Told apart by its port."""
-        verdict = judge([
-            _found(answer=Answer.NOTHING), _found(title="ZVT", url="zvt+tcp://10.0.0.5:20007", answer=Answer.OTHER)
-        ])  # fmt: skip
-
-        assert verdict.code is ExitCode.NOT_APPROVED
-        assert "20007" in verdict.sentence
-        assert "KIT" in verdict.advice[0]
-
     def test_a_certificate_that_was_not_checked_is_told(self) -> None:
         """For a first look only."""
         verdict = judge([_found(url="kit+wss://10.0.0.5:18443?insecure=1", detail="its certificate was not checked")])

@@ -8,14 +8,14 @@ import re
 from collections import Counter
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field, replace
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from zahlwerk.clock import VirtualClock
 from zahlwerk.errors import LinkError, LinkUnavailable
 from zahlwerk.interfaces.kit.connection import Connection
 from zahlwerk.interfaces.kit.driver import KitTerminal
 from zahlwerk.interfaces.kit.endpoint import KitEndpoint, Serve, Stop
-from zahlwerk.interfaces.kit.framing import LineDecoder, Link, PlainLink
+from zahlwerk.interfaces.kit.framing import LineDecoder, PlainLink
 from zahlwerk.interfaces.kit.register import Options, RegisterSide
 from zahlwerk.interfaces.kit.serial_link import SerialLink
 from zahlwerk.money import Money
@@ -28,7 +28,7 @@ from zahlwerk.urls import Context, Url
 from zahlwerk.virtual.settings import Settings
 from zahlwerk.virtual.terminal import VirtualTerminal
 
-__all__ = ["Journal", "Rule", "Wire", "World", "name_of_line", "run"]
+__all__ = ["Journal", "Rule", "Splitter", "Wire", "World", "name_of_line", "run"]
 
 T = TypeVar("T")
 _NAME = re.compile(rb'"(\w+)"')
@@ -55,6 +55,22 @@ class Rule:
     """When a new connection can be made; None: not before `Wire.repair`."""
 
 
+class Splitter(Protocol):
+    """Cuts a byte stream into messages."""
+
+    def feed(self, data: bytes) -> list[bytes]: ...
+
+
+class Lines:
+    """KIT JSON: one message a line."""
+
+    def __init__(self) -> None:
+        self._decoder = LineDecoder()
+
+    def feed(self, data: bytes) -> list[bytes]:
+        return [line + b"\n" for line in self._decoder.feed(data) if isinstance(line, bytes)]
+
+
 LineHook = Callable[[str, bytes], list[tuple[float, bytes]]]
 """What becomes of a line in a direction: what to deliver, each after so many seconds."""
 
@@ -72,6 +88,8 @@ class Wire:
     cuts: int = 0
     down_until_s: float = 0.0
     tasks: set[asyncio.Task[None]] = field(default_factory=set)
+    splitter: Callable[[], Splitter] = Lines
+    name_of: Callable[[bytes], str] = name_of_line
 
     async def dial(self) -> ByteStream:
         await asyncio.sleep(0)
@@ -101,7 +119,7 @@ class Wire:
         self.hook = None
 
     def messages(self, way: str) -> list[str]:
-        return [name_of_line(line) for known, line in self.log if known == way]
+        return [self.name_of(line) for known, line in self.log if known == way]
 
     async def close(self) -> None:
         for task in tuple(self.tasks):
@@ -118,12 +136,11 @@ class _Connection:
 
     async def carry(self, way: str) -> None:
         source, target = (self.left, self.right) if way == ">" else (self.right, self.left)
-        lines = LineDecoder()
+        messages = self.wire.splitter()
         try:
             while True:
-                for line in lines.feed(await source.receive()):
-                    assert isinstance(line, bytes)
-                    await self._line(way, line + b"\n", target)
+                for message in messages.feed(await source.receive()):
+                    await self._line(way, message, target)
         except LinkError:
             if not self.dead:
                 await target.close()
@@ -132,7 +149,7 @@ class _Connection:
         wire = self.wire
         if self.dead:
             return
-        name = name_of_line(line)
+        name = wire.name_of(line)
         wire.seen[way, name] += 1
         rule = next((r for r in wire.rules if (r.way, r.name, r.count) == (way, name, wire.seen[way, name])), None)
         if rule is None or not rule.before:
@@ -207,12 +224,18 @@ class World:
         self.context = Context(clock=self.clock, waits=waits, seed=1)
         settings = settings or Settings(seed=1)
         self.virtual = VirtualTerminal(replace(settings, shift_open=True), clock=self.clock, waits=waits)
-        self.wire = Wire(self.clock, list(rules or ()))
         self._serial = serial
-        self.endpoint = KitEndpoint(terminal or self.virtual, self._listen, lambda: self.link("terminal"), self.context)
-        self.register = self.new_register()
+        self.wire = self.new_wire(list(rules or ()))
+        self.endpoint = self.new_endpoint(terminal or self.virtual)
+        self.register: Any = self.new_register()
 
-    def link(self, role: Any) -> Link:
+    def new_wire(self, rules: list[Rule]) -> Wire:
+        return Wire(self.clock, rules)
+
+    def new_endpoint(self, terminal: Terminal) -> Any:
+        return KitEndpoint(terminal, self._listen, lambda: self.link("terminal"), self.context)
+
+    def link(self, role: Any) -> Any:
         return SerialLink(role) if self._serial else PlainLink()
 
     async def _listen(self, serve: Serve) -> tuple[Url, Stop]:
@@ -223,7 +246,7 @@ class World:
 
         return Url("memory"), stop
 
-    def new_register(self, options: Options | None = None) -> KitTerminal:
+    def new_register(self, options: Any = None) -> Any:
         side = RegisterSide(options or Options(), waits=self.waits)
         connection = Connection(self.wire.dial, self.link("register"), side, self.context, name="memory:")
         return KitTerminal(connection, self.context, interface="KIT JSON")

@@ -95,7 +95,7 @@ async def end(world: World, payment: Payment) -> None:
 
 async def lost_and_settled(rule: Rule) -> None:
     world = await world_with(rule)
-    payment = await world.until(world.register.transact(request(), witness=Journal()))
+    payment: Payment = await world.until(world.register.transact(request(), witness=Journal()))
     assert world.wire.cuts == 1
     assert_true(payment, world)
     if payment.outcome is Outcome.UNKNOWN:
@@ -134,7 +134,7 @@ async def crashed_and_looked_up(rule: Rule, *, forgotten: tuple[str, ...] = ()) 
         world.wire.repair()
     await world.until(open_at_last(world))
     evidence = {name: text for name, text in (journal.evidence or {}).items() if name not in forgotten}
-    payment = await world.until(world.register.lookup(REFERENCE, evidence=evidence))
+    payment: Payment = await world.until(world.register.lookup(REFERENCE, evidence=evidence))
     assert_true(payment, world)
     await end(world, payment)
     return payment

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum, unique
 from types import MappingProxyType
-from typing import Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
@@ -16,13 +15,16 @@ from zahlwerk.cli.exits import ExitCode
 from zahlwerk.cli.options import JsonOption, TraceOption
 from zahlwerk.cli.services import show_facts
 from zahlwerk.cli.session import Job, perform, recording
-from zahlwerk.cli.views import capabilities_object, info_object, plain, status_object
+from zahlwerk.cli.views import JsonObject, capabilities_object, info_object, plain, status_object
 from zahlwerk.errors import ConfigurationError, LinkUnavailable, TerminalError
 from zahlwerk.events import Printer, TerminalStatus
 from zahlwerk.payment import PaymentKind
 from zahlwerk.terminal import Capabilities, TerminalInfo
 from zahlwerk.timeouts import Waits
 from zahlwerk.urls import Context, TraceSink, Url, connect, find_interface
+
+if TYPE_CHECKING:
+    from zahlwerk.interfaces.zvt.probing import ZvtFindings
 
 __all__ = ["SOFTWARE_FEATURES", "Answer", "Finding", "Verdict", "judge", "register"]
 
@@ -42,7 +44,14 @@ SOFTWARE_FEATURES: Final[Mapping[tuple[int, int, int], str]] = MappingProxyType(
 })  # fmt: skip
 """From which software on a KIT terminal can what. Source: KIT fact sheet 0.2."""
 
-_ZVT_PORT: Final = 20007
+LINGER_S: Final = 2.5
+"""So long a ZVT terminal is watched for hanging up: they do after 1 to 2 s. Source: ZVT fact sheet 1.2."""
+
+_ZVT: Final = "ZVT"
+_ZVT_PORTS: Final = (20007, 22000)
+"""Where terminals listen for ZVT; the second is Feig's. Source: ZVT fact sheet 1.2."""
+_ZVT_ONLY: Final = frozenset({*_ZVT_PORTS, 22001})
+"""Ports at which nothing else is tried: some terminals serve one connection at a time."""
 
 
 @unique
@@ -66,6 +75,8 @@ class Finding:
     info: TerminalInfo = field(default_factory=TerminalInfo)
     status: TerminalStatus = field(default_factory=TerminalStatus)
     capabilities: Capabilities = field(default_factory=Capabilities)
+    zvt: ZvtFindings | None = None
+    """What a ZVT terminal told of itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,19 +96,26 @@ def register(app: typer.Typer) -> None:
 
 def probe(
     target: Annotated[str, typer.Argument(metavar="TARGET", help="A host, host:port, /dev/... or a whole URL.")],
+    register: Annotated[
+        bool,
+        typer.Option(
+            "--register", help="ZVT: register too (06 00), which may lock the terminal's keypad as a till would."
+        ),
+    ] = False,
     trace: TraceOption = None,
     json: JsonOption = False,
 ) -> None:
     """Is there a terminal, who is it, and does it suit?
 
-    Only asks: no shift is opened, no money moves. A register that is connected at the moment may be hung up on.
+    Only asks: no shift is opened, no money moves. A register that is connected at the moment may be hung up on, and a
+    ZVT terminal may use the occasion to run what is due, such as its own end of day.
     Exits with 0 if it suits, 2 if something answers that does not, 69 if nothing does.
     """
 
     async def work(job: Job) -> ExitCode:
         candidates = _candidates(target)
         with recording(trace) as recorder:
-            findings = await _try_all(job, candidates, target, recorder)
+            findings = await _try_all(job, candidates, target, recorder, register=register)
         verdict = judge(findings)
         _tell(job, findings, verdict)
         return verdict.code
@@ -129,13 +147,19 @@ def _candidates(target: str) -> list[tuple[str, Url]]:
     at = Url.parse(f"kit+tcp://{target}")
     if not at.host:
         raise ConfigurationError(f"not a host: {plain(target)[:64]!r}", remedy="write: zahlwerk probe 192.168.1.20")
+    if at.port in _ZVT_ONLY:
+        return [(_ZVT, Url("zvt+tcp", at.host, at.port))]
     if at.port is not None:
-        return [("KIT JSON over TCP", at), ("KIT JSON over WebSocket", Url("kit+ws", at.host, at.port))]
+        return [
+            ("KIT JSON over TCP", at),
+            ("KIT JSON over WebSocket", Url("kit+ws", at.host, at.port)),
+            (_ZVT, Url("zvt+tcp", at.host, at.port)),
+        ]
     return [
         ("KIT JSON over TCP", Url("kit+tcp", at.host, 8307)),
         ("KIT JSON over WebSocket", Url("kit+ws", at.host, 18307)),
         ("KIT JSON over WebSocket with TLS", Url("kit+wss", at.host, 18443, params={"insecure": "1"})),
-        ("ZVT", Url("zvt+tcp", at.host, _ZVT_PORT)),
+        *((_ZVT, Url("zvt+tcp", at.host, port)) for port in _ZVT_PORTS),
     ]
 
 
@@ -143,20 +167,34 @@ def _candidates(target: str) -> list[tuple[str, Url]]:
 
 
 async def _try_all(
-    job: Job, candidates: list[tuple[str, Url]], target: str, recorder: TraceSink | None
+    job: Job, candidates: list[tuple[str, Url]], target: str, recorder: TraceSink | None, *, register: bool
 ) -> list[Finding]:
     job.out.event("progress", step="PROBING", text=f"trying {len(candidates)} interfaces of {target}", reference=None)
     job.out.wait(f"Looking for a terminal at {plain(target)} …")
+    kit = [each for each in candidates if each[1].scheme != "zvt+tcp"]
+    zvt = [each for each in candidates if each[1].scheme == "zvt+tcp"]
+    # On one port only one language at a time, and ZVT last: most ZVT terminals serve a single connection.
+    ports_apart = {url.port for _, url in kit}.isdisjoint(url.port for _, url in zvt)
     try:
-        return list(await asyncio.gather(*(_try(title, url, recorder) for title, url in candidates)))
+        if ports_apart:
+            return list(
+                await asyncio.gather(
+                    *(_try(title, url, recorder) for title, url in kit),
+                    *(_try_zvt(title, url, recorder, register=register) for title, url in zvt),
+                )
+            )
+        found = list(await asyncio.gather(*(_try(title, url, recorder) for title, url in kit)))
+        if any(each.answer is Answer.TERMINAL for each in found) or all(
+            each.answer is Answer.NOTHING for each in found
+        ):
+            return found
+        return [*found, *[await _try_zvt(title, url, recorder, register=register) for title, url in zvt]]
     finally:
         job.out.end_wait()
 
 
 async def _try(title: str, url: Url, recorder: TraceSink | None) -> Finding:
-    if url.scheme == "zvt+tcp":
-        return await _try_port(title, url)
-    quiet = {} if "reconnect" in url.params else {"reconnect": "no"}
+    quiet = {} if "reconnect" in url.params or not url.scheme.startswith("kit") else {"reconnect": "no"}
     calm = Url(url.scheme, url.host, url.port, url.path, {**url.params, **quiet})
     terminal = connect(calm, Context(waits=PROBE_WAITS, trace=recorder))
     try:
@@ -173,20 +211,53 @@ async def _try(title: str, url: Url, recorder: TraceSink | None) -> Finding:
         await terminal.close()
 
 
-async def _try_port(title: str, url: Url) -> Finding:
-    """Whether anything listens there, without saying a word."""
+async def _try_zvt(title: str, url: Url, recorder: TraceSink | None, *, register: bool) -> Finding:
+    """Ask for the status, and no more unless it is wanted."""
+    from zahlwerk.clock import SystemClock
+    from zahlwerk.interfaces.zvt.interface import profile_for
+    from zahlwerk.interfaces.zvt.probing import Speaks, probe_zvt
+    from zahlwerk.money import Currency
+    from zahlwerk.transport.tcp import connect_tcp
+    from zahlwerk.transport.tls import TlsOptions
+
+    profile = profile_for(url)
+    if "profile" in url.params and url.port == _ZVT_PORTS[0]:
+        url = url.but(port=profile.port)
     assert url.port is not None
     try:
-        async with asyncio.timeout(PROBE_WAITS.connect_s):
-            _, writer = await asyncio.open_connection(url.host, url.port)
-    except (OSError, TimeoutError):
-        return Finding(title=title, url=str(url), answer=Answer.NOTHING, detail="nobody listens there")
-    writer.close()
-    with contextlib.suppress(OSError):
-        await writer.wait_closed()
-    return Finding(
-        title=title, url=str(url), answer=Answer.OTHER, detail="the port is open: looks like ZVT, which comes later"
+        options = TlsOptions(
+            certfile=url.params.get("certfile") or None,
+            keyfile=url.params.get("keyfile") or None,
+            cafile=url.params.get("cafile") or None,
+            insecure=url.params.get("insecure") == "1",
+            check_hostname=url.params.get("check_hostname", "yes") == "yes",
+        )
+        stream = await connect_tcp(
+            url.host, url.port, timeout_s=PROBE_WAITS.connect_s, tls=options if profile.tls else None
+        )
+    except (LinkUnavailable, ConfigurationError) as exc:
+        return Finding(title=title, url=str(url), answer=Answer.NOTHING, detail=str(exc))
+    zvt = await probe_zvt(
+        stream,
+        clock=SystemClock(),
+        profile=profile,
+        port=url.port,
+        register=register,
+        currency_number=Currency.of(url.params.get("currency", "EUR")).number,
+        linger_s=LINGER_S,
+        trace=recorder,
     )
+    if zvt.speaks is not Speaks.ZVT:
+        return Finding(title=title, url=str(url), answer=Answer.OTHER, detail=zvt.sentence, zvt=zvt)
+    best = replace(url, params={**zvt.params, **url.params})
+    info = TerminalInfo(
+        terminal_id=zvt.terminal_id,
+        serial_number=zvt.serial_number,
+        model=zvt.device,
+        software=zvt.software or zvt.device_software,
+        interface="ZVT over TCP",
+    )
+    return Finding(title=title, url=str(best), answer=Answer.TERMINAL, detail=zvt.sentence, info=info, zvt=zvt)
 
 
 def _how(url: Url) -> str:
@@ -200,6 +271,9 @@ def _short(exc: BaseException) -> str:
 
 
 # -- judging
+
+UNKNOWN_COMMAND: Final = 0x83
+"""84 83: a terminal whose ZVT is switched off answers everything so. Source: ZVT fact sheet 8, row Ingenico."""
 
 
 def judge(findings: list[Finding]) -> Verdict:
@@ -218,6 +292,8 @@ def judge(findings: list[Finding]) -> Verdict:
 
 
 def _judge_terminal(found: Finding, titles: list[str]) -> Verdict:
+    if found.zvt is not None:
+        return _judge_zvt(found, found.zvt)
     advice = list(_advice(found))
     kinds = found.capabilities.kinds
     if kinds and PaymentKind.PURCHASE not in kinds:
@@ -228,6 +304,15 @@ def _judge_terminal(found: Finding, titles: list[str]) -> Verdict:
             found,
         )
     return Verdict(ExitCode.DONE, f"This terminal suits: it speaks {' and '.join(titles)}.", tuple(advice), found)
+
+
+def _judge_zvt(found: Finding, zvt: ZvtFindings) -> Verdict:
+    what = zvt.sentence.rstrip(".")
+    if zvt.can_pay:
+        return Verdict(ExitCode.DONE, f"This terminal suits: {what}.", zvt.advice, found)
+    if zvt.done_s is None or zvt.refused == UNKNOWN_COMMAND:
+        return Verdict(ExitCode.NOT_APPROVED, f"It does not suit as it is: {what}.", zvt.advice, found)
+    return Verdict(ExitCode.DONE, f"This terminal suits, but takes no payments now: {what}.", zvt.advice, found)
 
 
 def _advice(found: Finding) -> list[str]:
@@ -257,13 +342,17 @@ def _missing(software: str) -> list[str]:
 
 
 def _judge_other(others: list[Finding]) -> Verdict:
-    if all(found.title == "ZVT" for found in others):
+    if all(found.zvt is not None for found in others):
+        words = "; ".join(f"port {Url.parse(found.url).port}: {found.detail}" for found in others)
         return Verdict(
             ExitCode.NOT_APPROVED,
-            "Something listens on port 20007 only: most likely a terminal that is set to ZVT, which comes later.",
-            ("set the register integration type to KIT at the terminal",),
+            f"Something answers, but not as a ZVT terminal. {words[:1].upper()}{words[1:]}.",
+            (
+                "check that the address is the terminal's, and that ZVT over LAN is switched on in its settings",
+                "close what else is connected to it: ZVT terminals serve one register only",
+            ),
         )
-    where = ", ".join(_where(found) for found in others if found.title != "ZVT")
+    where = ", ".join(_where(found) for found in others if found.zvt is None)
     return Verdict(
         ExitCode.NOT_APPROVED,
         f"Something answers at {where}, but not as a KIT terminal.",
@@ -285,14 +374,18 @@ def _where(found: Finding) -> str:
 
 def _tell(job: Job, findings: list[Finding], verdict: Verdict) -> None:
     for found in findings:
+        zvt = None if found.zvt is None else _zvt_object(found.zvt)
         job.out.event("interface", title=found.title, url=found.url, answers=found.answer.value,
-                      detail=plain(found.detail) or None)  # fmt: skip
+                      detail=plain(found.detail) or None, zvt=zvt)  # fmt: skip
         mark, style = {
             Answer.TERMINAL: ("✓", "green"), Answer.OTHER: ("?", "yellow"), Answer.NOTHING: ("·", "dim")
         }[found.answer]  # fmt: skip
         words = {Answer.TERMINAL: "a terminal answers", Answer.OTHER: "answers, but not this"}.get(found.answer, "")
         told = " – ".join(part for part in (words, plain(found.detail)) if part)
         job.out.say(f" {mark} {found.title:<34} {told}", style)
+    for found in findings:
+        for receipt in () if found.zvt is None else found.zvt.receipts:
+            job.out.receipt(receipt)
     best = verdict.best
     job.out.event(
         "probe",
@@ -301,16 +394,92 @@ def _tell(job: Job, findings: list[Finding], verdict: Verdict) -> None:
         advice=list(verdict.advice),
         url=None if best is None else best.url,
         terminal=None if best is None else info_object(best.info),
-        status=None if best is None else status_object(best.status),
-        capabilities=None if best is None else capabilities_object(best.capabilities),
+        # A ZVT terminal tells neither: see `zvt` of the interface.
+        status=None if best is None or best.zvt is not None else status_object(best.status),
+        capabilities=None if best is None or best.zvt is not None else capabilities_object(best.capabilities),
     )
     job.out.say()
     if best is not None:
-        show_facts(job, best.info, best.capabilities, best.status)
+        if best.zvt is None:
+            show_facts(job, best.info, best.capabilities, best.status)
+        else:
+            _show_zvt(job, best.zvt)
         job.out.say()
     style = {ExitCode.DONE: "bold green", ExitCode.NOT_APPROVED: "bold yellow"}.get(verdict.code, "bold red")
     job.out.say(verdict.sentence, style)
     for line in verdict.advice:
         job.out.say(f"→ {plain(line)}")
-    if best is not None:
+    if best is not None and verdict.code is ExitCode.DONE:
         job.out.say(f"→ a first payment: zahlwerk pay {best.url} 1.00")
+
+
+def _zvt_object(zvt: ZvtFindings) -> JsonObject:
+    """What a ZVT terminal told, for programs; times in seconds."""
+    agreed = zvt.registration
+    return {
+        "speaks": zvt.speaks.value,
+        "status": None if zvt.status is None else f"{zvt.status:02X}",
+        "refused": None if zvt.refused is None else f"{zvt.refused:02X}",
+        "software": zvt.software or None,
+        "terminal_id": zvt.terminal_id or None,
+        "device": zvt.device or None,
+        "device_software": zvt.device_software or None,
+        "serial_number": zvt.serial_number or None,
+        "device_state": zvt.device_state,
+        "locks": zvt.locks.hex().upper() or None,
+        "rebooted": zvt.rebooted,
+        "card_in_field": zvt.card_in_field,
+        "next_reboot": zvt.next_reboot or None,
+        "answer_s": _rounded(zvt.answer_s),
+        "done_s": _rounded(zvt.done_s),
+        "closes_after_s": _rounded(zvt.closes_after_s),
+        "results": zvt.results,
+        "profile": zvt.profile,
+        "registration": None if agreed is None else {
+            "refused": None if agreed.refused is None else f"{agreed.refused:02X}",
+            "status_bits": agreed.status_bits,
+            "currency_number": agreed.currency_number,
+            "width": agreed.width,
+            "apdu_max": agreed.apdu_max,
+            "commands": [f"{code:04X}" for code in agreed.commands],
+            "charset": agreed.charset or None,
+            "numbered": agreed.numbered,
+        },
+    }  # fmt: skip
+
+
+def _rounded(seconds: float | None) -> float | None:
+    return None if seconds is None else round(seconds, 3)
+
+
+def _show_zvt(job: Job, zvt: ZvtFindings) -> None:
+    """The same for people."""
+    if job.out.as_json:
+        return
+    from rich.table import Table
+    from rich.text import Text
+
+    agreed = zvt.registration
+    rows = {
+        "Terminal": zvt.terminal_id,
+        "Model": zvt.device,
+        "Serial number": zvt.serial_number,
+        "Software": zvt.software or zvt.device_software,
+        "Next restart": zvt.next_reboot,
+        "Locks (1F55)": zvt.locks.hex(" ").upper(),
+        "Answers within": "" if zvt.answer_s is None else f"{zvt.answer_s * 1000:.0f} ms",
+        "Hangs up": "no" if zvt.closes_after_s is None else f"{zvt.closes_after_s:.1f} s after the last message",
+        "Profile": zvt.profile,
+    }
+    if agreed is not None and agreed.refused is None:
+        rows |= {
+            "Printer width": str(agreed.width or ""),
+            "Longest message": str(agreed.apdu_max or ""),
+            "Commands": " ".join(f"{code:04X}" for code in agreed.commands),
+            "Characters": agreed.charset,
+        }
+    table = Table.grid(padding=(0, 2))
+    for name, value in rows.items():
+        if value:
+            table.add_row(Text(name, style="dim"), Text(plain(value)))
+    job.out.show(table, wide=False)

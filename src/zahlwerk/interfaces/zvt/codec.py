@@ -1,0 +1,519 @@
+"""APDUs to messages and back. Reading is total and tolerant, writing strict. Pure.
+
+Reading keeps what it understood so far when it meets something that cannot be skipped (an unknown BMP, a cut value) and
+says in `Message.problem` what that was: an approved payment is not thrown away for a vendor's private field (fact
+sheet 2.5). `strict=True` makes that an error instead.
+
+Source: fact sheet 1.1 (lengths), 2.5 (irregular blocks), 3.1 (BMPs), 4.1 (TLV).
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from zahlwerk.errors import InvalidRequest, RemoteProtocolError
+from zahlwerk.interfaces.zvt._rows import BitmapRow, CommandRow, Format, Length, Positional, Rest
+from zahlwerk.interfaces.zvt.charsets import BY_NUMBER, CP437, Charset
+from zahlwerk.interfaces.zvt.dictionary import BITMAPS, COMMANDS, TAGS
+from zahlwerk.interfaces.zvt.framing import make_apdu, split_apdu
+from zahlwerk.interfaces.zvt.messages import Message, Tlv, Value
+from zahlwerk.interfaces.zvt.values import Read, reader, write
+
+__all__ = ["DEPTH_MAX", "decode", "decode_tlv", "encode", "encode_tlv"]
+
+# LIMIT: the deepest nesting in the standard is four (06, 62, 60, 43).
+DEPTH_MAX: Final = 12
+_TLV: Final = 0x06
+_TLV_ALLOWED_TAG_BYTES: Final = 4
+
+_STATUS_ENQUIRY: Final = 0x0501
+_INTERMEDIATE: Final = 0x04FF
+_COMPLETION: Final = 0x060F
+_ABORT: Final = 0x061E
+_PRINT_LINE: Final = 0x06D1
+_TIME_OUT_ANSWERS: Final = frozenset({0x06E1, 0x06E2, 0x06E7, 0x0688})
+
+_LL: Final = -2
+_LLL: Final = -3
+_CONTAINER: Final = -1
+
+
+class _Stopped(Exception):
+    """Reading cannot go on from here."""
+
+    def __init__(self, reason: str, position: int) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.position = position
+
+
+def _rule(row: BitmapRow) -> tuple[int, Read]:
+    if row.length is Length.TLV:
+        return _CONTAINER, reader(Format.BYTES)
+    size = {Length.LL: _LL, Length.LLL: _LLL}.get(row.length, row.size)
+    return size, reader(row.format, row.secrecy, row.pad)
+
+
+_RULES: Final[list[tuple[int, Read] | None]] = [
+    _rule(BITMAPS[number]) if number in BITMAPS else None for number in range(256)
+]
+_TAG_READERS: Final[dict[int, Read | None]] = {
+    tag: None if row.format is Format.CONTAINER else reader(row.format, row.secrecy) for tag, row in TAGS.items()
+}
+_PLAIN: Final = reader(Format.BYTES)
+
+
+# -- reading
+
+
+def decode(apdu: bytes, *, charset: Charset = CP437, answers: int = 0, strict: bool = False) -> Message:
+    """Read one whole APDU.
+
+    Args:
+        charset: of texts, unless the message names its own (tag 14).
+        answers: the command that a completion, abort or answer belongs to; decides how its block is read.
+        strict: anything that cannot be read is an error.
+
+    Raises:
+        RemoteProtocolError: no whole APDU; or, if `strict`, the first problem.
+    """
+    code, data = split_apdu(apdu)
+    start = len(apdu) - len(data)
+    message = _block(code, apdu, start, charset, answers)
+    if message.tlv is not None and (own := _own_charset(message.tlv, charset)) is not charset:
+        message = _block(code, apdu, start, own, answers)
+    if strict and message.problem:
+        raise RemoteProtocolError(message.problem, position=message.position)
+    return message
+
+
+def _own_charset(tlvs: tuple[Tlv, ...], charset: Charset) -> Charset:
+    """A text block may name its own set. Elsewhere (inside 27, in a menu) tag 14 announces, and changes nothing."""
+    for tlv in tlvs:
+        if tlv.tag == 0x14 and isinstance(tlv.value, int):
+            return BY_NUMBER.get(tlv.value, charset)
+    return charset
+
+
+def _block(code: int, apdu: bytes, start: int, charset: Charset, answers: int) -> Message:
+    head: dict[str, Value] = {}
+    fields: dict[int, Value] = {}
+    more: list[tuple[int, Value]] = []
+    tlvs: list[Tlv] = []
+    end = len(apdu)
+    has_tlv = False
+    problem, position, opaque = "", None, b""
+    try:
+        position_now = _head(code, apdu, start, charset, answers, head)
+        has_tlv = _fields(apdu, position_now, end, charset, fields, more, tlvs)
+    except _Stopped as stop:
+        problem, position = stop.reason, stop.position
+        opaque = _blank(apdu[stop.position :])
+        has_tlv = has_tlv or bool(tlvs)
+    return Message(
+        code=code,
+        head=head,
+        fields=fields,
+        tlv=tuple(tlvs) if has_tlv or tlvs else None,
+        more=tuple(more),
+        opaque=opaque,
+        problem=problem,
+        position=position,
+    )
+
+
+def _blank(data: bytes) -> bytes:
+    """What could not be read may hold anything: only its length is kept, and its first byte, which named it."""
+    return data[:1] + b"\xee" * (len(data) - 1)
+
+
+def _fields(
+    data: bytes, at: int, end: int, charset: Charset,
+    fields: dict[int, Value], more: list[tuple[int, Value]], tlvs: list[Tlv],
+) -> bool:  # fmt: skip
+    """Read BMPs up to the end; whether there was a TLV container."""
+    rules = _RULES
+    has_tlv = False
+    while at < end:
+        number = data[at]
+        rule = rules[number]
+        if rule is None:
+            raise _Stopped(f"unknown BMP {number:02X}: its length is not known", at)
+        size, read = rule
+        begin = at + 1
+        if size < 0:
+            if size == _CONTAINER:
+                begin, size = _tlv_length(data, begin, end)
+                if begin + size > end:
+                    has_tlv = True
+                    _objects(data, begin, end, charset, 0, tlvs)
+                    raise _Stopped(f"the TLV container has {size} bytes, only {end - begin} are there", at)
+                _objects(data, begin, begin + size, charset, 0, tlvs)
+                has_tlv = True
+                at = begin + size
+                continue
+            digits, size = -size, 0
+            if begin + digits > end:
+                raise _Stopped(f"BMP {number:02X} ends within its length", at)
+            for byte in data[begin : begin + digits]:
+                if byte < 0xF0 or byte > 0xF9:
+                    raise _Stopped(f"BMP {number:02X} has no length F0..F9 but {byte:02X}", at)
+                size = size * 10 + byte - 0xF0
+            begin += digits
+        stop = begin + size
+        if stop > end:
+            raise _Stopped(f"BMP {number:02X} has {size} bytes, only {end - begin} are there", at)
+        value = read(data[begin:stop], charset)
+        if number in fields:
+            more.append((number, value))
+        else:
+            fields[number] = value
+        at = stop
+    return has_tlv
+
+
+def decode_tlv(data: bytes, *, charset: Charset = CP437) -> tuple[Tlv, ...]:
+    """Read the content of a TLV container.
+
+    Raises:
+        RemoteProtocolError: an object is cut, or has no valid length.
+    """
+    tlvs: list[Tlv] = []
+    try:
+        _objects(data, 0, len(data), charset, 0, tlvs)
+    except _Stopped as stop:
+        raise RemoteProtocolError(stop.reason, position=stop.position) from None
+    return tuple(tlvs)
+
+
+def _objects(data: bytes, at: int, end: int, charset: Charset, depth: int, out: list[Tlv]) -> None:
+    readers = _TAG_READERS
+    while at < end:
+        begin = at
+        tag = data[at]
+        at += 1
+        if tag & 0x1F == 0x1F:
+            tag, at = _long_tag(data, at, end, tag)
+        if at < end and data[at] < 0x80:
+            size = data[at]
+            at += 1
+        else:
+            at, size = _tlv_length(data, at, end)
+        stop = at + size
+        if stop > end:
+            raise _Stopped(f"tag {tag:X} has {size} bytes, only {end - at} are there", begin)
+        read = readers.get(tag, _PLAIN)
+        if read is not None and (tag in readers or not _is_constructed(tag)):
+            out.append(Tlv(tag, read(data[at:stop], charset)))
+        else:
+            out.append(Tlv(tag, _inside(data, at, stop, charset, depth + 1)))
+        at = stop
+
+
+def _inside(data: bytes, at: int, end: int, charset: Charset, depth: int) -> tuple[Tlv, ...] | bytes:
+    """The objects of a container; its bytes if it is none after all (fact sheet 4.1: descend only if all parses)."""
+    if depth > DEPTH_MAX:
+        return _blank(data[at:end])
+    inside: list[Tlv] = []
+    try:
+        _objects(data, at, end, charset, depth, inside)
+    except _Stopped:
+        return _blank(data[at:end])
+    return tuple(inside)
+
+
+def _is_constructed(tag: int) -> bool:
+    while tag > 0xFF:
+        tag >>= 8
+    return bool(tag & 0x20)
+
+
+def _long_tag(data: bytes, at: int, end: int, tag: int) -> tuple[int, int]:
+    first = tag
+    for _ in range(_TLV_ALLOWED_TAG_BYTES - 1):
+        if at >= end:
+            raise _Stopped("a tag is cut", at - 1)
+        byte = data[at]
+        at += 1
+        tag = tag << 8 | byte
+        # 1F80..1F83 break the rule that bit 8 announces another byte (4.1).
+        if byte < 0x80 or (first == 0x1F and tag <= 0x1F83):
+            return tag, at
+    raise _Stopped("a tag has more than four bytes", at - _TLV_ALLOWED_TAG_BYTES)
+
+
+def _tlv_length(data: bytes, at: int, end: int) -> tuple[int, int]:
+    """Where the value begins, and its size."""
+    if at >= end:
+        raise _Stopped("a TLV length is missing", at)
+    first = data[at]
+    if first < 0x80:
+        return at + 1, first
+    count = first - 0x80
+    if count not in {1, 2}:
+        raise _Stopped(f"{first:02X} is no TLV length", at)
+    if at + 1 + count > end:
+        raise _Stopped("a TLV length is cut", at)
+    return at + 1 + count, int.from_bytes(data[at + 1 : at + 1 + count], "big")
+
+
+# -- the positional part
+
+
+def _head(code: int, data: bytes, at: int, charset: Charset, answers: int, head: dict[str, Value]) -> int:
+    """Read what stands before the BMPs; where they begin."""
+    if code >= 0x8000:
+        return _answer_head(code, data, at, charset, answers, head)
+    if code == 0x040F:
+        return at
+    special = _SPECIAL_HEADS.get(code)
+    if special is not None:
+        return special(data, at, charset, answers, head)
+    row = COMMANDS.get(code)
+    if row is None:
+        if at < len(data):
+            head["data"] = _blank(data[at:])
+        return len(data)
+    return _layout(row, data, at, charset, head)
+
+
+def _layout(row: CommandRow, data: bytes, at: int, charset: Charset, head: dict[str, Value]) -> int:
+    end = len(data)
+    for positional in row.layout:
+        if at >= end and positional.optional:
+            return at
+        if at + positional.size > end:
+            raise _Stopped(f"{positional.name} has {positional.size} bytes, only {end - at} are there", min(at, end))
+        head[positional.name] = _positional_reader(positional)(data[at : at + positional.size], charset)
+        at += positional.size
+    match row.rest:
+        case Rest.TEXT:
+            head["text"] = reader(Format.TEXT)(data[at:], charset)
+            return end
+        case Rest.BYTES:
+            head["data"] = data[at:]
+            return end
+        case Rest.NOTHING if at < end:
+            raise _Stopped(f"{row.label} has nothing here", at)
+        case _:
+            return at
+
+
+def _positional_reader(positional: Positional) -> Read:
+    # Passwords stay readable here: the terminal has to compare them. Traces and explanations blank them out.
+    return reader(positional.format)
+
+
+def _completion_head(data: bytes, at: int, charset: Charset, answers: int, head: dict[str, Value]) -> int:
+    """06 0F: a version and a status after 05 01, BMPs otherwise. Source: fact sheet 2.5."""
+    end = len(data)
+    if at == end or (answers != _STATUS_ENQUIRY and (answers != 0 or end - at != 1)):
+        return at
+    if end - at >= 4 and all(0xF0 <= byte <= 0xF9 for byte in data[at : at + 3]):
+        size = (data[at] - 0xF0) * 100 + (data[at + 1] - 0xF0) * 10 + data[at + 2] - 0xF0
+        if at + 3 + size < end:
+            head["software"] = charset.decode(data[at + 3 : at + 3 + size])
+            at += 3 + size
+    head["status"] = data[at]
+    return at + 1
+
+
+def _abort_head(data: bytes, at: int, _charset: Charset, answers: int, head: dict[str, Value]) -> int:
+    """06 1E: a code; with 6F two bytes of currency without a BMP number. An empty block is met, too (2.5)."""
+    if at == len(data):
+        return at
+    head["result"] = code = data[at]
+    if code == 0x6F and len(data) - at == 3 and answers != 0x0609:
+        return _bare_currency(data, at + 1, head)
+    return at + 1
+
+
+def _bare_currency(data: bytes, at: int, head: dict[str, Value]) -> int:
+    head["currency"] = reader(Format.NUMBER)(data[at : at + 2], CP437)
+    return at + 2
+
+
+def _intermediate_head(data: bytes, at: int, _charset: Charset, _answers: int, head: dict[str, Value]) -> int:
+    """04 FF: the minutes may be missing although TLV follows. Source: the three rules of fact sheet 2.5."""
+    end = len(data)
+    if at == end:
+        raise _Stopped("an intermediate status has no code", at)
+    head["status"] = data[at]
+    at += 1
+    if at == end or (data[at] == _TLV and not _container_fills(data, at + 1) and _container_fills(data, at)):
+        return at
+    head["minutes"] = reader(Format.NUMBER)(data[at : at + 1], CP437)
+    return at + 1
+
+
+def _container_fills(data: bytes, at: int) -> bool:
+    """Whether a TLV container starts here and fills the block exactly."""
+    if at >= len(data) or data[at] != _TLV:
+        return False
+    try:
+        begin, size = _tlv_length(data, at + 1, len(data))
+    except _Stopped:
+        return False
+    return begin + size == len(data)
+
+
+def _print_line_head(data: bytes, at: int, charset: Charset, _answers: int, head: dict[str, Value]) -> int:
+    """06 D1: an attribute, and all the rest is text; after FF comes a count. Source: fact sheet 2.10."""
+    end = len(data)
+    if at == end:
+        raise _Stopped("a print line has no attribute", at)
+    head["attribute"] = attribute = data[at]
+    if attribute == 0xFF:
+        if at + 1 < end:
+            head["count"] = data[at + 1]
+        if end - at > 2:
+            raise _Stopped("line feeds have nothing after their count", at + 2)
+        return end
+    head["text"] = reader(Format.TEXT)(data[at + 1 :], charset)
+    return end
+
+
+_SPECIAL_HEADS: Final = {
+    _COMPLETION: _completion_head,
+    _ABORT: _abort_head,
+    _INTERMEDIATE: _intermediate_head,
+    _PRINT_LINE: _print_line_head,
+}
+
+
+def _answer_head(code: int, data: bytes, at: int, _charset: Charset, answers: int, head: dict[str, Value]) -> int:
+    """80 xx and 84 xx. Source: fact sheet 2.4."""
+    end = len(data)
+    if at == end:
+        return at
+    if code == 0x841E and data[at] in {0x6F, 0x7D}:
+        head["result"] = data[at]
+        return _bare_currency(data, at + 1, head) if end - at == 3 else at + 1
+    if code in {0x8000, 0x8400} and answers in _TIME_OUT_ANSWERS:
+        stop = data.find(b"\x06", at) if answers == 0x06E7 else end
+        if answers in {0x06E1, 0x0688}:
+            stop = at + 1
+        stop = end if stop < 0 else stop
+        head["input"] = data[at:stop]
+        return stop
+    return at
+
+
+# -- writing
+
+
+def encode(message: Message, *, charset: Charset = CP437) -> bytes:
+    """Write a message as an APDU. Fields go out in the order in which they were given.
+
+    Raises:
+        InvalidRequest: a value does not fit its field, or the field is not in the dictionary.
+        CardDataRefused: a card number that is not masked.
+    """
+    out: list[bytes] = [_write_head(message, charset)]
+    own = charset if message.tlv is None else _own_charset(message.tlv, charset)
+    for number, value in (*message.fields.items(), *message.more):
+        out.append(_write_field(number, value, own))
+    if message.tlv is not None:
+        content = encode_tlv(message.tlv, charset=own)
+        out.append(b"\x06" + _write_tlv_length(len(content)) + content)
+    return make_apdu(message.code, b"".join(out))
+
+
+def _write_head(message: Message, charset: Charset) -> bytes:
+    head = message.head
+    if not head:
+        return b""
+    if message.code in _HEAD_FORMATS or message.code >= 0x8000:
+        formats = _HEAD_FORMATS.get(message.code, _ANSWER_FORMATS)
+        if message.code == _COMPLETION and "software" in head:
+            text = charset.encode(str(head["software"]))
+            version = f"{len(text):03d}".encode().translate(_TO_LLVAR) + text
+            return version + bytes([int(head.get("status", 0))])
+        return b"".join(
+            write(value, formats[name][0], charset, size=formats[name][1], where=name)
+            for name, value in head.items()
+            if name in formats
+        )
+    row = COMMANDS.get(message.code)
+    if row is None:
+        raw = head.get("data", b"")
+        return raw if isinstance(raw, bytes) else b""
+    out: list[bytes] = []
+    known = set()
+    for positional in row.layout:
+        known.add(positional.name)
+        value = head.get(positional.name)
+        if value is None:
+            if not positional.optional:
+                raise InvalidRequest(f"{row.title} needs {positional.name}")
+            break
+        out.append(write(value, positional.format, charset, size=positional.size, where=positional.name))
+    if row.rest is Rest.TEXT:
+        known.add("text")
+        out.append(write(head.get("text", ""), Format.TEXT, charset, size=None, where="text"))
+    if row.rest is Rest.BYTES:
+        known.add("data")
+        out.append(write(head.get("data", b""), Format.BYTES, charset, size=None, where="data"))
+    if unknown := set(head) - known:
+        raise InvalidRequest(f"{row.title} has no {sorted(unknown)[0]}")
+    return b"".join(out)
+
+
+_TO_LLVAR: Final = bytes.maketrans(b"0123456789", bytes(range(0xF0, 0xFA)))
+_ANSWER_FORMATS: Final = {
+    "result": (Format.BINARY, 1),
+    "currency": (Format.NUMBER, 2),
+    "input": (Format.BYTES, None),
+}
+_HEAD_FORMATS: Final[dict[int, dict[str, tuple[Format, int | None]]]] = {
+    _COMPLETION: {"status": (Format.BINARY, 1)},
+    _ABORT: {"result": (Format.BINARY, 1), "currency": (Format.NUMBER, 2)},
+    _INTERMEDIATE: {"status": (Format.BINARY, 1), "minutes": (Format.NUMBER, 1)},
+    _PRINT_LINE: {"attribute": (Format.BINARY, 1), "count": (Format.BINARY, 1), "text": (Format.TEXT, None)},
+}
+
+
+def _write_field(number: int, value: Value, charset: Charset) -> bytes:
+    row = BITMAPS.get(number)
+    if row is None or row.length is Length.TLV:
+        raise InvalidRequest(f"there is no BMP {number:02X} to write")
+    size = row.size if row.length is Length.FIXED else None
+    raw = write(value, row.format, charset, size=size, where=row.name, secrecy=row.secrecy, pad=row.pad)
+    if row.length is Length.FIXED:
+        return bytes([number]) + raw
+    width = 2 if row.length is Length.LL else 3
+    if len(raw) > row.size:
+        raise InvalidRequest(f"{row.name}: {len(raw)} bytes, at most {row.size}")
+    return bytes([number]) + f"{len(raw):0{width}d}".encode().translate(_TO_LLVAR) + raw
+
+
+def encode_tlv(tlvs: tuple[Tlv, ...], *, charset: Charset = CP437) -> bytes:
+    """Write the content of a TLV container.
+
+    Raises:
+        InvalidRequest: a value does not fit.
+    """
+    out = []
+    for tlv in tlvs:
+        if isinstance(tlv.value, tuple):
+            content = encode_tlv(tlv.value, charset=charset)
+        else:
+            row = TAGS.get(tlv.tag)
+            form = row.format if row is not None and row.format is not Format.CONTAINER else Format.BYTES
+            where = row.name if row is not None else f"tag {tlv.tag:X}"
+            size = row.size if row is not None else None
+            # An object may be empty: "nothing accepted yet" in 1F1F, "you may send me TLV" (4.1).
+            content = b"" if tlv.value in {b"", ""} else write(tlv.value, form, charset, size=size, where=where)
+        size_of_tag = (max(tlv.tag.bit_length(), 1) + 7) // 8
+        out.append(tlv.tag.to_bytes(size_of_tag, "big") + _write_tlv_length(len(content)) + content)
+    return b"".join(out)
+
+
+def _write_tlv_length(size: int) -> bytes:
+    if size < 0x80:
+        return bytes([size])
+    if size < 0x100:
+        return bytes([0x81, size])
+    if size < 0x10000:
+        return bytes([0x82]) + size.to_bytes(2, "big")
+    raise InvalidRequest(f"a TLV object has at most 65535 bytes, got {size}")

@@ -1,0 +1,226 @@
+"""Status information (04 0F): the result of a payment, of an end of day, of reading a card, as one typed view. Pure.
+
+Source: fact sheet 3.3 (fields), 3.4 (BMP 60), 4.2 and 4.3 (tags).
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+
+from zahlwerk.interfaces.zvt.messages import Message, Tlv, Value
+
+__all__ = ["BatchTotals", "SchemeTotal", "StatusInformation", "batch_totals", "read_information"]
+
+
+class StatusInformation(msgspec.Struct, frozen=True, kw_only=True):
+    """One 04 0F. Every field may be missing: devices differ; None and the empty text mean "not sent"."""
+
+    result: int | None = None
+    """BMP 27; 0 is success. Missing means unknown, except after reading a card."""
+    amount_minor: int | None = None
+    """BMP 04: what was really authorised: perhaps less than asked, perhaps more (tip, cashback)."""
+    trace: int | None = None
+    """BMP 0B, or the long trace number of tag 1F2B."""
+    original_trace: int | None = None
+    """BMP 37: the trace number of what was reversed."""
+    time: str = ""
+    """BMP 0C, HHMMSS, the terminal's."""
+    date: str = ""
+    """BMP 0D, MMDD: no year."""
+    expiry: str = ""
+    card_sequence: str = ""
+    payment_type: int | None = None
+    """BMP 19: 40 offline, 50 checked only, 60 online, 70 with PIN."""
+    masked_pan: str = ""
+    """BMP 22: E for a masked digit."""
+    terminal_id: str = ""
+    contract_number: str = ""
+    authorisation_attribute: str = ""
+    """BMP 3B: the approval code."""
+    additional_text: str = ""
+    """BMP 3C: further text for the receipt."""
+    currency_number: int | None = None
+    """BMP 49; only if the register sent one."""
+    receipt_number: int | None = None
+    """BMP 87; four digits, wraps."""
+    turnover_number: int | None = None
+    card_type: int | None = None
+    """ZVT card type id: BMP 8A, or tag 41 for ids above 254."""
+    card_name: str = ""
+    """BMP 8B, or the application's label."""
+    operator_card_type: int | None = None
+    host_result: int | None = None
+    """BMP A0: for the receipt; does not change the outcome."""
+    totals: bytes = b""
+    """BMP 60, see `batch_totals`."""
+    tip_minor: int | None = None
+    """Tag 1F36; contained in the amount."""
+    cashback_minor: int | None = None
+    """Tag 1F25; contained in the amount."""
+    aid: str = ""
+    """EMV application identifier, hexadecimal."""
+    cardholder_check: int | None = None
+    """Tag 1F10."""
+    online: int | None = None
+    """Tag 1F11."""
+    technology: int | None = None
+    """Tag 1F12: 0 stripe, 1 chip, 2 contactless."""
+    token: str = ""
+    """Tag 1F14, hexadecimal: names the card without its number."""
+    synchronisation: bytes = b""
+    """Tag 1F1F: the terminal's id of this transaction."""
+    tip_may_follow: bool = False
+    """Tag 1F3B: a tip may be booked later."""
+    extra_result: str = ""
+    """Tag 13, such as an EMV Y1 or Z3."""
+    error_number: str = ""
+    """Tag 1F16, hexadecimal: the maker's own."""
+    error_text: str = ""
+    """Tag 1F17."""
+    customer_text: str = ""
+    """Tag 46: ready-made for the customer's receipt."""
+    merchant_text: str = ""
+    """Tag 47."""
+    remaining_minor: int | None = None
+    """What is left on a purse or gift card."""
+    uid: str = ""
+    """Tag 4C, hexadecimal: of a contactless card that is no payment card."""
+
+
+_LEAVES: Final[frozenset[int]] = frozenset({
+    0x13, 0x41, 0x42, 0x43, 0x44, 0x46, 0x47, 0x4A, 0x4C, 0x1F10, 0x1F11, 0x1F12, 0x1F14, 0x1F16, 0x1F17, 0x1F1F,
+    0x1F25, 0x1F2B, 0x1F36, 0x1F3B, 0x1F3F, 0x1F6A,
+})  # fmt: skip
+
+
+def read_information(message: Message) -> StatusInformation:
+    """The typed view of a 04 0F. Never fails: what is not as it should be counts as not sent."""
+    tags: dict[int, Value] = {}
+    if message.tlv:
+        _collect(message.tlv, tags)
+    get = message.fields.get
+    tag = tags.get
+    card_type = _whole(get(0x8A))
+    if card_type is None or card_type == 0xFF:
+        long_type = tag(0x41)
+        card_type = (
+            int.from_bytes(long_type, "big") if isinstance(long_type, bytes) and long_type else _whole(long_type)
+        )
+    trace = _whole(get(0x0B))
+    if not trace and tags:
+        trace = _whole(tag(0x1F2B)) or trace
+    return StatusInformation(
+        result=_whole(get(0x27)),
+        amount_minor=_whole(get(0x04)),
+        trace=trace,
+        original_trace=_whole(get(0x37)),
+        time=_text(get(0x0C)),
+        date=_text(get(0x0D)),
+        expiry=_text(get(0x0E)),
+        card_sequence=_text(get(0x17)),
+        payment_type=_whole(get(0x19)),
+        masked_pan=_text(get(0x22)),
+        terminal_id=_text(get(0x29)),
+        contract_number=_text(get(0x2A)).strip(),
+        authorisation_attribute=_text(get(0x3B)),
+        additional_text=_text(get(0x3C)),
+        currency_number=_whole(get(0x49)),
+        receipt_number=_whole(get(0x87)),
+        turnover_number=_whole(get(0x88)),
+        card_type=card_type,
+        card_name=_text(get(0x8B)) or _text(tag(0x4A)) or _text(tag(0x44)) or _text(tag(0x42)),
+        operator_card_type=_whole(get(0x8C)),
+        host_result=_whole(get(0xA0)),
+        totals=_raw(get(0x60)),
+        tip_minor=_whole(tag(0x1F36)),
+        cashback_minor=_whole(tag(0x1F25)),
+        aid=_hex(tag(0x43)),
+        cardholder_check=_whole(tag(0x1F10)),
+        online=_whole(tag(0x1F11)),
+        technology=_whole(tag(0x1F12)),
+        token=_hex(tag(0x1F14)),
+        synchronisation=_raw(tag(0x1F1F)),
+        tip_may_follow=bool((_whole(tag(0x1F3B)) or 0) & 0x01),
+        extra_result=_text(tag(0x13)),
+        error_number=_hex(tag(0x1F16)),
+        error_text=_text(tag(0x1F17)),
+        customer_text=_text(tag(0x46)),
+        merchant_text=_text(tag(0x47)),
+        remaining_minor=_signed(tag(0x1F6A)) if 0x1F6A in tags else _whole(tag(0x1F3F)),
+        uid=_hex(tag(0x4C)),
+    )
+
+
+def _collect(tlvs: tuple[Tlv, ...], into: dict[int, Value]) -> None:
+    """The first value of each wanted tag, wherever it stands (fact sheet 4.1: nested and flat are both met)."""
+    for tlv in tlvs:
+        value = tlv.value
+        if isinstance(value, tuple):
+            _collect(value, into)
+        elif tlv.tag in _LEAVES and tlv.tag not in into:
+            into[tlv.tag] = value
+
+
+def _whole(value: Value | None) -> int | None:
+    return value if isinstance(value, int) else None
+
+
+def _text(value: Value | None) -> str:
+    return value if isinstance(value, str) else ""
+
+
+def _raw(value: Value | None) -> bytes:
+    return value if isinstance(value, bytes) else b""
+
+
+def _hex(value: Value | None) -> str:
+    return value.hex().upper() if isinstance(value, bytes) else _text(value)
+
+
+def _signed(value: Value | None) -> int | None:
+    """BCD whose high nibble D means negative. Source: fact sheet 4.2, tag 1F6A."""
+    digits = value.hex() if isinstance(value, bytes) else value if isinstance(value, str) else None
+    if digits is None:
+        return _whole(value)
+    sign, digits = (-1, "0" + digits[1:]) if digits[:1] in {"d", "D"} else (1, digits)
+    return sign * int(digits) if digits.isdecimal() else None
+
+
+class SchemeTotal(msgspec.Struct, frozen=True):
+    """One slot of BMP 60."""
+
+    brand: str
+    """Empty for "all others"."""
+    count: int
+    """Wraps at 256."""
+    amount_minor: int
+
+
+class BatchTotals(msgspec.Struct, frozen=True):
+    """BMP 60. Counters wrap, signs are not sent: a hint, never the only source for the books. Source: 3.4."""
+
+    first_receipt: int
+    last_receipt: int
+    schemes: tuple[SchemeTotal, ...]
+
+
+_SLOTS: Final = ("girocard", "JCB", "Mastercard", "American Express", "Visa", "Diners Club", "")
+"""Source: fact sheet 3.4, by offset: 4, 11, 18, 25, 32, 39, 46."""
+_TOTALS_SIZE: Final = 53
+
+
+def batch_totals(raw: bytes) -> BatchTotals | None:
+    """BMP 60, read; None unless every digit is one (rubbish in the slots has been seen)."""
+    if len(raw) != _TOTALS_SIZE:
+        return None
+    try:
+        first, last = int(raw[0:2].hex()), int(raw[2:4].hex())
+        slots = tuple(
+            SchemeTotal(brand, raw[at], int(raw[at + 1 : at + 7].hex()))
+            for at, brand in zip(range(4, _TOTALS_SIZE, 7), _SLOTS, strict=True)
+        )
+    except ValueError:
+        return None
+    return BatchTotals(first, last, slots)

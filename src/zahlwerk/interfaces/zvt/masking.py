@@ -1,0 +1,102 @@
+"""Card data in APDUs is blanked out before they are written down anywhere. Pure; every byte keeps its place.
+
+What is not understood is treated as if it could be card data. Source: fact sheet 3.1, 3.2, 4.2; 8, pitfall 28.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from zahlwerk.carddata import contains_card_data, redact_bytes
+from zahlwerk.errors import RemoteProtocolError
+from zahlwerk.interfaces.zvt._rows import Format, Secrecy
+from zahlwerk.interfaces.zvt.codec import decode
+from zahlwerk.interfaces.zvt.dictionary import COMMANDS
+from zahlwerk.interfaces.zvt.messages import Tlv, Value
+from zahlwerk.interfaces.zvt.values import mask_digits
+from zahlwerk.interfaces.zvt.walk import Node, Part, walk
+
+__all__ = ["decoded_for_trace", "mask_apdu"]
+
+_BLANK: Final = b"\xee"
+_STAR: Final = b"*"
+_DIGITS: Final = re.compile(r"[0-9]{12,}")
+_TEXTS: Final = frozenset({Format.TEXT, Format.ASCII})
+
+
+def mask_apdu(apdu: bytes, *, answers: int = 0) -> bytes:
+    """The APDU without card data, PINs, passwords and keys, at the same length.
+
+    Args:
+        answers: the command that it belongs to, as in `codec.decode`.
+    """
+    out = bytearray(apdu)
+    for node in walk(apdu, answers=answers).nodes:
+        if node.part in {Part.CODE, Part.LENGTH, Part.CONTAINER}:
+            continue
+        out[node.value_start : node.end] = _masked(apdu[node.value_start : node.end], node)
+    return bytes(out)
+
+
+def _masked(raw: bytes, node: Node) -> bytes:
+    if node.part is Part.OPAQUE:
+        return raw[:1] + _BLANK * (len(raw) - 1)
+    if node.secrecy is Secrecy.SECRET:
+        return (_STAR if node.form in _TEXTS else _BLANK) * len(raw)
+    if node.secrecy is Secrecy.PAN:
+        digits = raw.hex().upper()
+        number = digits.rstrip("F")
+        return bytes.fromhex(mask_digits(number) + digits[len(number) :])
+    if not node.known or node.form is Format.BYTES:
+        return careful(raw)
+    return redact_bytes(raw) if node.form in _TEXTS else raw
+
+
+def careful(raw: bytes) -> bytes:
+    """Bytes of which nobody knows what they are: blanked wholly if a card number may be in them."""
+    if redact_bytes(raw) != raw:
+        return _BLANK * len(raw)
+    text = raw.hex()
+    for run in _DIGITS.finditer(text):
+        digits = run[0]
+        if any(
+            contains_card_data(digits[start : start + size])
+            for size in range(13, 20)
+            for start in range(len(digits) - size + 1)
+        ):
+            return _BLANK * len(raw)
+    return raw
+
+
+def decoded_for_trace(apdu: bytes, *, answers: int = 0) -> object:
+    """What an APDU means, for a trace: like JSON, and free of card data."""
+    masked = mask_apdu(apdu, answers=answers)
+    try:
+        message = decode(masked, answers=answers)
+    except RemoteProtocolError as exc:
+        return {"name": "?", "error": exc.reason, "position": exc.position}
+    row = COMMANDS.get(message.code)
+    name = row.name if row is not None else "ack" if message.is_positive else "answer" if message.is_answer else "?"
+    told: dict[str, object] = {"name": name, "code": f"{message.code >> 8:02X} {message.code & 0xFF:02X}"}
+    told |= {key: _plain(value) for key, value in message.head.items() if "password" not in key}
+    fields = {f"{number:02X}": _plain(value) for number, value in message.fields.items()}
+    if fields:
+        told["fields"] = fields
+    if message.tlv:
+        told["tlv"] = [_tlv(one) for one in message.tlv]
+    if message.problem:
+        told["problem"] = message.problem
+    return told
+
+
+def _plain(value: Value) -> object:
+    return value.hex().upper() if isinstance(value, bytes) else value
+
+
+def _tlv(tlv: Tlv) -> dict[str, object]:
+    key = f"{tlv.tag:02X}"
+    key = key if len(key) % 2 == 0 else "0" + key
+    if isinstance(tlv.value, tuple):
+        return {key: [_tlv(one) for one in tlv.value]}
+    return {key: _plain(tlv.value)}

@@ -1,0 +1,603 @@
+"""The driver's payments: one at a time, decided, remembered, and after a break asked about. I/O.
+
+What a procedure came to is `settlement`'s to say, what a report proves `recovery`'s; here words and time are moved.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import replace
+from datetime import datetime
+from typing import Final
+
+from zahlwerk.errors import (
+    InvalidRequest,
+    LinkError,
+    MoneyMoved,
+    NotSupported,
+    PaymentNotFound,
+    TerminalBusy,
+    TerminalError,
+    TerminalRefused,
+)
+from zahlwerk.events import Progress
+from zahlwerk.interfaces.zvt.attempts import (
+    Attempt,
+    attempt_from,
+    check_decision,
+    evidence_of,
+    not_stored,
+    settled_before,
+    settled_elsewhere,
+    step_request,
+    stopped,
+    unknown,
+)
+from zahlwerk.interfaces.zvt.connection import BUSY, Connection, refused_error
+from zahlwerk.interfaces.zvt.conversion import SETTLED, approved_payment, command_for, not_paid
+from zahlwerk.interfaces.zvt.decider import Decider
+from zahlwerk.interfaces.zvt.information import StatusInformation, read_information
+from zahlwerk.interfaces.zvt.messages import Message, Value
+from zahlwerk.interfaces.zvt.recovery import NOTHING_STORED, Doubt, Finding, Keys, judge, judge_totals, keys_of
+from zahlwerk.interfaces.zvt.register import Accepted, Asked, Finished, Refused, RegisterEvent, Told
+from zahlwerk.interfaces.zvt.settlement import HOST_CONTACT, Course, End, Ending, conclude
+from zahlwerk.lifecycle import PaymentState
+from zahlwerk.money import Money
+from zahlwerk.payment import Outcome, Payment, PaymentKind, PaymentRequest, Receipt
+from zahlwerk.terminal import CONFIRM, CONFIRM_ALL, Decision, Evidence, HoldId, Witness
+from zahlwerk.urls import Context
+
+__all__ = ["Payments"]
+
+# LIMIT: payments whose outcome `lookup` can still tell without evidence; each takes some 10 kB with its receipts.
+ATTEMPTS_MAX: Final = 200
+INTERMEDIATE: Final = 0x04FF
+STATUS_ENQUIRY: Final = 0x0501
+REPEAT_RECEIPT: Final = 0x0620
+TURNOVER_TOTALS: Final = 0x0610
+ABORT: Final = 0x06B0
+SILENT: Final = 0x03
+"""Service byte of 06 20: tell the result, print nothing. Source: fact sheet 2.6."""
+RECOVERY_S: Final = 90.0
+"""How long a payment itself tries to find out what became of it; `lookup` goes on from there."""
+
+
+class Payments:
+    """What the driver does with money. The caller sees to it that only one use case runs."""
+
+    def __init__(
+        self,
+        connection: Connection,
+        context: Context,
+        *,
+        on_progress: Callable[[Attempt, Progress], None],
+        on_event: Callable[[RegisterEvent], None],
+        take_receipts: Callable[[], tuple[Receipt, ...]],
+    ) -> None:
+        """Args:
+        on_event: told of everything the terminal says on the way: states, print lines, questions.
+        take_receipts: the receipts that came since the last call.
+        """
+        self._connection = connection
+        self._profile = connection.profile
+        self._context = context
+        self._on_progress = on_progress
+        self._on_event = on_event
+        self._take_receipts = take_receipts
+        self._attempts: OrderedDict[str, Attempt] = OrderedDict()
+        self._unsettled: list[Attempt] = []
+        self._holds: dict[int, Attempt] = {}
+        self._latest: Keys | None = None
+        self._latest_is_fresh = False
+        self._latest_trace: dict[int, int] = {}
+        self._running: Attempt | None = None
+        self._abort_wanted = False
+        self._pauses: set[asyncio.Event] = set()
+        connection.on_up = self._connected
+
+    # -- the verbs
+
+    async def transact(self, request: PaymentRequest, witness: Witness, *, command: Message | None = None) -> Payment:
+        """One payment, from its preparation to its end.
+
+        Args:
+            command: ready-made, where the request does not say it all.
+        """
+        self._abort_wanted = False
+        await self._connection.open()
+        await self._clear_the_past()
+        await self._know_the_latest()
+        if command is None:
+            command = self._command(request, witness)
+        attempt = self._attempt(request, command)
+        await witness.sending(evidence_of(attempt))
+        if self._abort_wanted:
+            return stopped(request)
+        self._remember(attempt)
+        self._running = attempt
+        try:
+            return await self._carry_out(attempt, command, witness)
+        finally:
+            self._running = None
+
+    def give_up(self) -> None:
+        """The driver was closed: what runs is left to the terminal."""
+        for pause in tuple(self._pauses):
+            pause.set()
+
+    def abort(self) -> None:
+        """Ask to stop what runs."""
+        self._abort_wanted = True
+        if self._running is not None and self._profile.aborts:
+            self._connection.abort()
+
+    async def settle(self, hold: HoldId, amount: Money | None) -> Payment:
+        """Capture a hold (book total) or release it (reservation reversal). Source: fact sheet 6.4, 6.5."""
+        if not (hold.isascii() and hold.isdecimal()):
+            raise InvalidRequest(f"not a hold of this terminal: {hold[:32]!r}", remedy="pass the id that hold() gave")
+        if amount is not None and amount.amount <= 0:
+            raise InvalidRequest("a capture takes more than nothing", remedy="release the hold to let go of it all")
+        await self._connection.open()
+        receipt = int(hold)
+        opened = self._holds.get(receipt)
+        known = opened.payment if opened is not None else None
+        if known is not None and known.state in {PaymentState.CAPTURED, PaymentState.RELEASED}:
+            return settled_before(known, amount)
+        await self._clear_the_past(besides=opened)
+        await self._know_the_latest()
+        fields: dict[int, Value] = {0x87: receipt}
+        if amount is not None:
+            if known is not None and known.approved is not None and amount > known.approved:
+                raise TerminalRefused(f"the hold is {known.approved}, not {amount}", money_moved=MoneyMoved.NO)
+            fields |= {0x04: amount.amount, 0x49: amount.currency.number}
+        command = Message(
+            code=0x0625 if amount is None else 0x0624, fields=fields, tlv=() if self._profile.tlv else None
+        )
+        kind = PaymentKind.REVERSAL if amount is None else PaymentKind.RESERVATION_CAPTURE
+        step = Attempt(
+            step_request(kind, amount, receipt),
+            Doubt(
+                amount_minor=amount.amount if amount is not None else None,
+                started=self._now(),
+                before=self._latest,
+                is_reversal=amount is None,
+                reverses_trace=self._latest_trace.get(receipt),
+            ),
+            decision=CONFIRM,
+        )
+        payment = await self._carry_out(step, command, CONFIRM_ALL)
+        return self._hold_settled(receipt, opened, payment, amount)
+
+    async def resume(self, reference: str, sequence: int | None, evidence: Evidence | None) -> Payment:
+        """What became of a payment, asked now if nobody knows yet.
+
+        Raises:
+            PaymentNotFound: nothing is known of it here.
+            TerminalBusy: it is running right now.
+        """
+        attempt = self._attempts.get(reference) or self._by_receipt(sequence)
+        if attempt is None and evidence is not None:
+            attempt = attempt_from(reference, evidence, sequence, now=self._now())
+            self._remember(attempt)
+        if attempt is None:
+            raise PaymentNotFound(f"nothing is known here of {reference or sequence!r}")
+        if attempt is self._running:
+            raise TerminalBusy("this payment is still running")
+        if attempt.payment is not None and not attempt.is_open:
+            return attempt.payment
+        return await self._recover(attempt, CONFIRM_ALL, "looked up")
+
+    # -- one procedure
+
+    async def _carry_out(self, attempt: Attempt, command: Message, witness: Witness) -> Payment:
+        self._take_receipts()
+        course = Course()
+        decider = self._decider(attempt, course, witness)
+
+        def sent() -> None:
+            course.sent = True
+            self._latest_is_fresh = False
+            self._on_progress(attempt, Progress.SENT)
+            if self._abort_wanted:
+                self.abort()
+
+        try:
+            end = await self._connection.run(
+                command, listener=lambda event: self._heard(event, course, decider), on_sent=sent, holds_results=True
+            )
+        except LinkError as exc:
+            if not course.sent:
+                decider.close()
+                self._forget(attempt)
+                raise
+            course.broken = str(exc)
+        except BaseException:
+            decider.close()
+            if course.sent:
+                attempt.payment = unknown(attempt.request, "the caller went away")
+            else:
+                self._forget(attempt)
+            raise
+        else:
+            if isinstance(end, Refused):
+                course.refusal = end.answer
+            else:
+                course.ended = end.message
+        return await self._concluded(attempt, course, decider, witness)
+
+    def _heard(self, event: RegisterEvent, course: Course, decider: Decider) -> None:
+        match event:
+            case Accepted():
+                course.accepted = True
+            case Told(message) if message.code == INTERMEDIATE:
+                course.host_contacted |= message.head_number("status") in HOST_CONTACT
+            case Asked(message, apdu) if message.code == 0x040F:
+                decider.result(read_information(message), apdu)
+                return
+            case _:
+                pass
+        self._on_event(event)
+
+    async def _concluded(self, attempt: Attempt, course: Course, decider: Decider, witness: Witness) -> Payment:
+        end = conclude(course)
+        error = await decider.finish()
+        if end.ending is Ending.NOT_STARTED:
+            self._forget(attempt)
+            code = end.code if end.code is not None else 0xFF
+            what = f"the {attempt.request.kind.value}"
+            if code in BUSY:
+                raise TerminalBusy(f"the terminal is busy and did not start {what} (ZVT {code:02X})")
+            raise refused_error(what, code)
+        if end.result is not None:
+            self._learn(end.result)
+        if end.ending is Ending.DOUBT:
+            payment = await self._recover(attempt, witness, end.why)
+        else:
+            payment = self._known(attempt, end)
+        payment = payment.but(receipts=(*payment.receipts, *self._take_receipts()))
+        self._ended(attempt, payment)
+        if error is not None:
+            raise error
+        return payment
+
+    def _known(self, attempt: Attempt, end: End) -> Payment:
+        request, now = attempt.request, self._now()
+        if end.ending is Ending.APPROVED:
+            assert end.result is not None
+            state = SETTLED.get(request.kind, PaymentState.CONFIRMED)
+            return approved_payment(request, end.result, state=state, now=now, amount_minor=end.amount_minor)
+        state_after = PaymentState.ROLLED_BACK if end.ending is Ending.ROLLED_BACK else None
+        payment = not_paid(request, end.code, end.result, now=now, language=request.language or "en", state=state_after)
+        if state_after is not None:
+            payment = payment.but(message="taken back on our word; nothing was charged")
+        return payment
+
+    # -- after a break
+
+    async def _recover(self, attempt: Attempt, witness: Witness, why: str) -> Payment:
+        """Ask the terminal until it is known what became of the payment, or time is up."""
+        self._on_progress(attempt, Progress.RECOVERING)
+        attempt.payment = unknown(attempt.request, why)
+        until_s = self._now_s() + RECOVERY_S
+        looked_before = False
+        answer = why
+        while True:
+            try:
+                finding, reported = await self._look(attempt, until_s)
+            except TerminalError as exc:
+                answer, finding, reported = str(exc), None, None
+            if finding is Finding.OURS or finding is Finding.UNDONE:
+                assert reported is not None
+                return await self._found(attempt, finding, reported, witness)
+            if finding is Finding.OLDER:
+                if looked_before:
+                    return self._settle_as(attempt, not_stored(attempt.request))
+                looked_before = True
+                await self._pause(self._profile.timers.second_look_s)
+                if not self._connection.is_closed:
+                    continue
+            if finding is Finding.UNCLEAR:
+                answer = "what the terminal reports neither proves nor excludes this payment"
+                return self._settle_as(attempt, unknown(attempt.request, f"{why}; {answer}"))
+            if self._now_s() >= until_s or self._connection.is_closed:
+                return self._settle_as(attempt, unknown(attempt.request, f"{why}; {answer}"))
+            await self._pause(self._profile.timers.reconnect_s)
+
+    async def _look(self, attempt: Attempt, until_s: float) -> tuple[Finding | None, StatusInformation | None]:
+        await self._wait_at_rest(until_s)
+        reported = await self._ask_latest()
+        self._latest_is_fresh = True
+        if reported is not None:
+            self._learn(reported)
+        finding = judge(attempt.doubt, reported, tolerance_s=self._profile.timers.clock_tolerance_s)
+        if reported is None and self._profile.totals:
+            totals = await self._ask(Message(code=TURNOVER_TOTALS, head={"password": self._profile.password}))
+            finding = judge_totals(attempt.doubt, totals, now=self._now())
+        return finding, reported
+
+    async def _found(
+        self, attempt: Attempt, finding: Finding, reported: StatusInformation, witness: Witness
+    ) -> Payment:
+        request, now = attempt.request, self._now()
+        if finding is Finding.UNDONE:
+            payment = not_paid(request, None, None, now=now, state=PaymentState.ROLLED_BACK)
+            return self._settle_as(attempt, payment.but(message="the terminal has taken it back; nothing was charged"))
+        if reported.result is None:
+            return self._settle_as(attempt, unknown(request, "the terminal names no result"))
+        if reported.result != 0:
+            return self._settle_as(
+                attempt, not_paid(request, reported.result, reported, now=now, language=request.language or "en")
+            )
+        payment = approved_payment(request, reported, state=PaymentState.APPROVED, now=now)
+        if attempt.decision is None and not attempt.shown:
+            attempt.shown = True
+            try:
+                attempt.decision = await witness.approved(payment)
+                check_decision(attempt.decision, payment, partial=True)
+            except Exception:
+                attempt.decision = Decision(confirm=False)
+                self._settle_as(attempt, await self._take_back(attempt, payment))
+                raise
+        if attempt.decision is not None and not attempt.decision.confirm:
+            return self._settle_as(attempt, await self._take_back(attempt, payment))
+        state = SETTLED.get(request.kind, PaymentState.CONFIRMED)
+        message = "found out by asking the terminal"
+        wanted = attempt.decision.amount if attempt.decision is not None else None
+        if wanted is not None and payment.approved is not None and wanted != payment.approved:
+            message = f"{payment.approved} was charged, not {wanted}: refund the difference"
+        return self._settle_as(attempt, payment.but(state=state, message=message))
+
+    async def _take_back(self, attempt: Attempt, payment: Payment) -> Payment:
+        """It was decided against, and it stands at the terminal: undo it there. Source: fact sheet 6.5."""
+        charged = payment.but(
+            state=SETTLED.get(attempt.request.kind, PaymentState.CONFIRMED),
+            message="it was decided against, but stands at the terminal: reverse or refund it there",
+        )
+        if payment.sequence is None:
+            return charged
+        fields: dict[int, Value] = {0x87: payment.sequence}
+        is_hold = attempt.request.kind is PaymentKind.AUTHORISATION
+        head = {} if is_hold else {"password": self._profile.password}
+        command = Message(code=0x0625 if is_hold else 0x0630, head=head, fields=fields)
+        course = Course()
+        request = step_request(PaymentKind.REVERSAL, None, payment.sequence)
+        step = Attempt(request, replace(attempt.doubt, is_reversal=True), decision=CONFIRM)
+        decider = self._decider(step, course, CONFIRM_ALL)
+        try:
+            end = await self._connection.run(
+                command, listener=lambda event: self._heard(event, course, decider),
+                on_sent=lambda: setattr(course, "sent", True), holds_results=True,
+            )  # fmt: skip
+        except LinkError as exc:
+            course.broken = str(exc)
+        else:
+            if isinstance(end, Refused):
+                course.refusal = end.answer
+            else:
+                course.ended = end.message
+        await decider.finish()
+        outcome = conclude(course)
+        if outcome.ending is Ending.APPROVED:
+            if outcome.result is not None:
+                self._learn(outcome.result)
+            state = PaymentState.RELEASED if is_hold else PaymentState.ROLLED_BACK
+            return payment.but(
+                outcome=Outcome.ABORTED, state=state, approved=None, message="decided against, and reversed"
+            )
+        if outcome.ending is Ending.DOUBT:
+            return unknown(attempt.request, "it was decided against; whether its reversal went through is not known")
+        return charged
+
+    async def _wait_at_rest(self, until_s: float) -> None:
+        """Until the terminal has nothing else to do; one that waits for its customer is told to stop."""
+        told_to_stop = False
+        while True:
+            status = await self._status()
+            if status not in BUSY:
+                return
+            if self._now_s() >= until_s or self._connection.is_closed:
+                raise TerminalBusy("the terminal is still busy")
+            if not told_to_stop and self._profile.aborts:
+                told_to_stop = True
+                with suppress(TerminalRefused):
+                    await self._connection.run(Message(code=ABORT))
+            await self._pause(self._profile.timers.poll_s)
+
+    async def _status(self) -> int:
+        end = await self._connection.run(Message(code=STATUS_ENQUIRY), listener=self._on_event)
+        if isinstance(end, Refused):
+            return end.answer.code & 0xFF
+        return end.message.head_number("status") or 0
+
+    async def _ask_latest(self, *, here: bool = False) -> StatusInformation | None:
+        """The transaction that the terminal stored last; None if it shows none."""
+        head = {"password": self._profile.password}
+        tlv = () if self._profile.tlv else None
+        return await self._ask(Message(code=REPEAT_RECEIPT, head=head, fields={0x03: SILENT}, tlv=tlv), here=here)
+
+    async def _ask(self, message: Message, *, here: bool = False) -> StatusInformation | None:
+        found: list[StatusInformation] = []
+
+        def heard(event: RegisterEvent) -> None:
+            if isinstance(event, Told) and event.message.code == 0x040F:
+                found.append(read_information(event.message))
+
+        run = self._connection.run_here if here else self._connection.run
+        end = await run(message, listener=heard)
+        if isinstance(end, Refused):
+            if end.answer.code & 0xFF in BUSY:
+                raise TerminalBusy("the terminal is busy")
+            return None
+        if isinstance(end, Finished) and not end.is_success and end.message.head_number("result") in BUSY:
+            raise TerminalBusy("the terminal is busy")
+        return found[-1] if found and end.is_success else None
+
+    # -- what is known of the terminal's latest transaction
+
+    async def _connected(self) -> None:
+        """On a new connection, before anything else: what was the latest transaction?"""
+        keeps = self._profile.connection == "each" and self._latest is not None and not self._connection.broke
+        if not keeps:
+            self._latest_is_fresh = False
+        if not self._latest_is_fresh and self._running is None and not self._unsettled_now():
+            await self._read_latest(here=True)
+
+    async def _know_the_latest(self) -> None:
+        if not self._latest_is_fresh or not self._profile.config & 0x10:
+            await self._read_latest(here=False)
+
+    async def _read_latest(self, *, here: bool) -> None:
+        if not self._profile.repeats:
+            self._latest = None
+            return
+        latest = await self._ask_latest(here=here)
+        if latest is None:
+            self._latest = NOTHING_STORED
+        else:
+            self._learn(latest)
+        self._latest_is_fresh = True
+
+    def _learn(self, information: StatusInformation) -> None:
+        keys = keys_of(information)
+        if not keys.is_empty:
+            self._latest = keys
+            self._latest_is_fresh = True
+        if keys.receipt is not None and keys.trace is not None:
+            self._latest_trace[keys.receipt] = keys.trace
+            while len(self._latest_trace) > ATTEMPTS_MAX:
+                del self._latest_trace[next(iter(self._latest_trace))]
+
+    # -- inside
+
+    def _decider(self, attempt: Attempt, course: Course, witness: Witness) -> Decider:
+        def show(information: StatusInformation) -> Payment:
+            self._on_progress(attempt, Progress.APPROVED)
+            return approved_payment(attempt.request, information, state=PaymentState.APPROVED, now=self._now())
+
+        return Decider(
+            attempt, course, witness,
+            reply=self._connection.reply, show=show, profile=self._profile, clock=self._context.clock,
+        )  # fmt: skip
+
+    def _command(self, request: PaymentRequest, witness: Witness) -> Message:
+        is_slow = type(witness).approved is not Witness.approved
+        goods_s = round(self._profile.timers.goods_s) if is_slow and self._profile.goods in {"wait", "both"} else None
+        return command_for(
+            request,
+            password=self._profile.password,
+            receipt=self._receipt_to_undo(request),
+            payment_type=self._profile.payment_type,
+            goods_s=goods_s,
+            tlv=self._profile.tlv,
+        )
+
+    def _receipt_to_undo(self, request: PaymentRequest) -> int | None:
+        if request.kind is not PaymentKind.REVERSAL:
+            return None
+        latest = self._latest.receipt if self._latest is not None else None
+        wanted = request.original.sequence if request.original is not None else None
+        if wanted is None and latest is None:
+            raise TerminalRefused(
+                "the terminal names no transaction that could be reversed", money_moved=MoneyMoved.NO,
+                remedy="pass sequence=, the receipt number of the payment",
+            )  # fmt: skip
+        if wanted is not None and self._profile.reverses_last_only and latest is not None and wanted != latest:
+            raise NotSupported("reverse any but its latest transaction", self._profile.title)
+        return wanted if wanted is not None else latest
+
+    def _attempt(self, request: PaymentRequest, command: Message) -> Attempt:
+        receipt = command.number(0x87)
+        is_undoing = request.kind in {PaymentKind.REVERSAL, PaymentKind.RESERVATION_CANCEL}
+        return Attempt(
+            request,
+            Doubt(
+                amount_minor=request.total.amount if request.total is not None else None,
+                started=self._now(),
+                before=self._latest,
+                partial=request.partial_approval,
+                is_reversal=is_undoing,
+                reverses_trace=self._latest_trace.get(receipt) if is_undoing and receipt is not None else None,
+            ),
+        )
+
+    def _hold_settled(self, receipt: int, opened: Attempt | None, payment: Payment, amount: Money | None) -> Payment:
+        state = payment.state
+        if payment.outcome is Outcome.APPROVED:
+            state = PaymentState.RELEASED if amount is None else PaymentState.CAPTURED
+        elif payment.outcome is not Outcome.UNKNOWN:
+            raise TerminalRefused(
+                f"the hold was not settled: {payment.message}", code=payment.result_code, source="ZVT",
+                money_moved=MoneyMoved.MAYBE, remedy="it is still held: try again",
+            )  # fmt: skip
+        if state is PaymentState.RELEASED:
+            payment = payment.but(outcome=Outcome.ABORTED, approved=None)
+        payment = payment.but(state=state, sequence=receipt, kind=PaymentKind.AUTHORISATION)
+        if opened is not None:
+            opened.payment = payment.but(reference=opened.request.reference)
+            payment = opened.payment
+        elif state is not PaymentState.UNKNOWN:
+            self._holds[receipt] = settled_elsewhere(receipt, payment)
+        return payment
+
+    def _ended(self, attempt: Attempt, payment: Payment) -> None:
+        attempt.payment = payment
+        if payment.state is PaymentState.HELD and payment.sequence is not None:
+            self._holds[payment.sequence] = attempt
+            while len(self._holds) > ATTEMPTS_MAX:
+                del self._holds[next(iter(self._holds))]
+        if payment.outcome is not Outcome.UNKNOWN:
+            self._on_progress(attempt, Progress.DONE)
+
+    def _settle_as(self, attempt: Attempt, payment: Payment) -> Payment:
+        attempt.payment = payment
+        self._ended(attempt, payment)
+        return payment
+
+    async def _clear_the_past(self, besides: Attempt | None = None) -> None:
+        """An earlier payment that is still open is settled before another may start."""
+        for attempt in self._unsettled_now():
+            if attempt is not besides:
+                await self._recover(attempt, CONFIRM_ALL, "still open")
+                if attempt.is_open:
+                    self._unsettled.remove(attempt)  # told as UNKNOWN; only `lookup` goes on asking
+
+    def _unsettled_now(self) -> list[Attempt]:
+        self._unsettled = [attempt for attempt in self._unsettled if attempt.is_open]
+        return self._unsettled
+
+    def _by_receipt(self, receipt: int | None) -> Attempt | None:
+        for attempt in reversed(tuple(self._attempts.values())):
+            if receipt is not None and attempt.payment is not None and attempt.payment.sequence == receipt:
+                return attempt
+        return None
+
+    def _remember(self, attempt: Attempt) -> None:
+        self._attempts[attempt.request.reference] = attempt
+        self._attempts.move_to_end(attempt.request.reference)
+        self._unsettled.append(attempt)
+        while len(self._attempts) > ATTEMPTS_MAX:
+            self._attempts.popitem(last=False)
+
+    def _forget(self, attempt: Attempt) -> None:
+        self._attempts.pop(attempt.request.reference, None)
+        self._unsettled = [other for other in self._unsettled if other is not attempt]
+
+    def _now(self) -> datetime:
+        return self._context.clock.wall().replace(tzinfo=None)
+
+    def _now_s(self) -> float:
+        return self._context.clock.now_s()
+
+    async def _pause(self, seconds: float) -> None:
+        """Wait, or less if the driver is closed meanwhile."""
+        over = asyncio.Event()
+        stop = self._context.clock.call_at(self._now_s() + seconds, over.set)
+        self._pauses.add(over)
+        try:
+            await over.wait()
+        finally:
+            self._pauses.discard(over)
+            stop()

@@ -1,0 +1,67 @@
+"""Receipts for the register's printer: text blocks (06 D3) or lines (06 D1). Pure. Source: fact sheet 2.10, 6.2."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from zahlwerk.interfaces.zvt.messages import Message, Tlv
+from zahlwerk.interfaces.zvt.registration import Config
+from zahlwerk.interfaces.zvt.terminal import Registered
+from zahlwerk.payment import Receipt, ReceiptKind
+
+__all__ = ["print_messages"]
+
+PRINT_LINE: Final = 0x06D1
+PRINT_BLOCK: Final = 0x06D3
+LAST_LINE: Final = 0x81
+PLAIN: Final = 0x00
+# Room in a data block where the register names no limit: well within what old ones take.
+BLOCK_BYTES: Final = 1_000
+# LIMIT: the smallest announced size that is taken seriously.
+BLOCK_BYTES_MIN: Final = 64
+LINE_MAX: Final = 200
+
+_TYPES: Final = {ReceiptKind.MERCHANT: 0x01, ReceiptKind.CUSTOMER: 0x02}
+ADMINISTRATION: Final = 0x03
+
+
+def print_messages(receipts: tuple[Receipt, ...], registered: Registered) -> tuple[Message, ...]:
+    """What to send for some receipts; nothing where the register does not print for us."""
+    messages: list[Message] = []
+    for receipt in _ordered(receipts, registered):
+        is_payment = receipt.kind in _TYPES
+        bit = Config.PAYMENT_RECEIPTS if is_payment else Config.ADMINISTRATION_RECEIPTS
+        if not registered.wants(Config.LINES) or not registered.wants(bit) or not receipt.text:
+            continue
+        lines = [line[:LINE_MAX] for line in receipt.text.split("\n")]
+        if registered.tlv and registered.takes(PRINT_BLOCK):
+            messages += _blocks(lines, _TYPES.get(receipt.kind, ADMINISTRATION), registered)
+        else:
+            messages += _lines(lines)
+    return tuple(messages)
+
+
+def _ordered(receipts: tuple[Receipt, ...], registered: Registered) -> list[Receipt]:
+    """The merchant's copy first, unless the register wants the customer's first (tag 1F04)."""
+    first = ReceiptKind.CUSTOMER if registered.receipt_parameters & 0x08 else ReceiptKind.MERCHANT
+    return sorted(receipts, key=lambda receipt: receipt.kind is not first)
+
+
+def _lines(lines: list[str]) -> list[Message]:
+    messages = [Message(code=PRINT_LINE, head={"attribute": PLAIN, "text": line}) for line in lines]
+    return [*messages, Message(code=PRINT_LINE, head={"attribute": LAST_LINE, "text": ""})]
+
+
+def _blocks(lines: list[str], kind: int, registered: Registered) -> list[Message]:
+    room = max(BLOCK_BYTES_MIN, min(registered.apdu_max or BLOCK_BYTES, BLOCK_BYTES)) - 32
+    blocks: list[list[Tlv]] = [[]]
+    used = 0
+    for line in lines:
+        size = len(registered.charset.encode(line)) + 4
+        if used + size > room and blocks[-1]:
+            blocks.append([])
+            used = 0
+        blocks[-1].append(Tlv(0x07, line))
+        used += size
+    blocks[-1].append(Tlv(0x09, LAST_LINE))
+    return [Message(code=PRINT_BLOCK, tlv=(Tlv(0x1F07, kind), Tlv(0x25, tuple(block)))) for block in blocks]

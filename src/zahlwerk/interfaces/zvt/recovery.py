@@ -1,0 +1,240 @@
+"""After a break: is the transaction that the terminal reports the doubtful one? Pure.
+
+The terminal is asked for its latest stored transaction (06 20). That one is compared with what was the latest before the
+doubtful one was sent (`Doubt.before`), with what was seen of the doubtful one, and with its amount and time. Amount and
+time alone prove nothing: two equal sales in a row are common.
+
+Source: fact sheet 6.9, steps 3 to 6; 8, pitfalls 12, 13, 18, 25, 26.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import Enum, unique
+from typing import Final
+
+from zahlwerk.interfaces.zvt.information import StatusInformation, batch_totals
+from zahlwerk.interfaces.zvt.timers import TIMERS
+
+__all__ = ["NOTHING_STORED", "Doubt", "Finding", "Keys", "judge", "judge_totals", "keys_of", "terminal_moment"]
+
+EMPTY_STORE_PROVES_FOR: Final = timedelta(minutes=5)
+
+
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """What names a stored transaction: no single number does, for they wrap (pitfall 18)."""
+
+    terminal_id: str = ""
+    receipt: int | None = None
+    trace: int | None = None
+    turnover: int | None = None
+    date: str = ""
+    time: str = ""
+
+    @property
+    def is_empty(self) -> bool:
+        """Nothing that could be compared."""
+        return self == Keys(self.terminal_id)
+
+    def is_same(self, other: Keys) -> bool:
+        """Whether both name one transaction: everything that both have is equal, and they have more than a terminal."""
+        if self.terminal_id and other.terminal_id and self.terminal_id != other.terminal_id:
+            return False
+        pairs = [
+            (mine, theirs)
+            for mine, theirs in zip(self._comparable(), other._comparable(), strict=True)
+            if mine is not None and theirs is not None
+        ]
+        return bool(pairs) and all(mine == theirs for mine, theirs in pairs)
+
+    def _comparable(self) -> tuple[object, ...]:
+        return (self.receipt or None, self.trace or None, self.turnover or None, self.date or None, self.time or None)
+
+    def to_text(self) -> str:
+        """For the evidence: `62071183/153/271/153/0318/142307`."""
+        numbers = ("" if number is None else str(number) for number in (self.receipt, self.trace, self.turnover))
+        return "/".join((self.terminal_id, *numbers, self.date, self.time))
+
+    @classmethod
+    def from_text(cls, text: str) -> Keys | None:
+        """The keys out of `to_text`; None if the text is none of those."""
+        parts = text.split("/")
+        if len(parts) != 6 or any(part and not (part.isascii() and part.isalnum()) for part in parts):
+            return None
+        receipt, trace, turnover = (int(part) if part.isdecimal() else None for part in parts[1:4])
+        return cls(parts[0], receipt, trace, turnover, parts[4], parts[5])
+
+
+NOTHING_STORED: Final = Keys()
+"""The terminal had no transaction to show."""
+
+
+def keys_of(information: StatusInformation) -> Keys:
+    """What names the transaction of a 04 0F."""
+    return Keys(
+        information.terminal_id,
+        information.receipt_number or None,
+        information.trace or None,
+        information.turnover_number or None,
+        information.date,
+        information.time,
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Doubt:
+    """A transaction of which nobody knows what became."""
+
+    amount_minor: int | None
+    """What was asked for, all in all; None for those without an amount (a reversal)."""
+    started: datetime
+    """When it was sent, by our clock, in local time."""
+    before: Keys | None
+    """The terminal's latest transaction before this one; None if it could not be read."""
+    seen: Keys | None = None
+    """What its own 04 0F said, if we have heard it."""
+    partial: bool = False
+    """Less may have been approved."""
+    is_reversal: bool = False
+    reverses_trace: int | None = None
+    """Of a reversal: the trace number of what it undoes."""
+
+    def to_evidence(self) -> Mapping[str, str]:
+        """What must be written down before anything is sent."""
+        texts = {"started": self.started.isoformat(timespec="seconds")}
+        if self.before is not None:
+            texts["before"] = self.before.to_text()
+        if self.partial:
+            texts["partial"] = "1"
+        if self.reverses_trace is not None:
+            texts["reverses_trace"] = str(self.reverses_trace)
+        return texts
+
+    @classmethod
+    def from_evidence(
+        cls, evidence: Mapping[str, str], *, amount_minor: int | None, is_reversal: bool, now: datetime
+    ) -> Doubt:
+        """The doubt out of what was written down. What is missing or unreadable only makes it harder to resolve."""
+        try:
+            started = datetime.fromisoformat(evidence.get("started", ""))
+        except ValueError:
+            started = now
+        reverses = evidence.get("reverses_trace", "")
+        seen = Keys.from_text(evidence.get("seen", ""))
+        return cls(
+            amount_minor=amount_minor,
+            started=started,
+            before=Keys.from_text(evidence.get("before", "")),
+            seen=None if seen is None or seen.is_empty else seen,
+            partial=evidence.get("partial") == "1",
+            is_reversal=is_reversal,
+            reverses_trace=int(reverses) if reverses.isascii() and reverses.isdecimal() else None,
+        )
+
+
+@unique
+class Finding(Enum):
+    """What the report makes of the doubtful transaction."""
+
+    OURS = "it is the one"
+    """The report's own result code says what became of it."""
+    UNDONE = "it was taken back"
+    OLDER = "it was not stored"
+    """The latest transaction is still the one from before: not charged, if a second look says the same."""
+    UNCLEAR = "cannot be told"
+
+
+def judge(
+    doubt: Doubt, reported: StatusInformation | None, *, tolerance_s: float = TIMERS.clock_tolerance_s
+) -> Finding:
+    """Compare what the terminal reports (None: nothing) with the doubtful transaction."""
+    if reported is None:
+        # The terminal stores nothing, and stored nothing before: one that shows nothing at all proves nothing.
+        return Finding.UNCLEAR
+    keys = keys_of(reported)
+    if doubt.seen is not None:
+        return _judge_seen(doubt, doubt.seen, keys, reported)
+    if doubt.before is None or keys.is_empty:
+        return Finding.UNCLEAR
+    if doubt.before.is_same(keys):
+        return Finding.OLDER
+    if _is_older_than_start(doubt, reported, tolerance_s):
+        # Neither the one from before nor younger than ours: the store was read from another end.
+        return Finding.UNCLEAR
+    if doubt.is_reversal:
+        undoes = reported.original_trace is not None and reported.original_trace == doubt.reverses_trace
+        return Finding.OURS if undoes or reported.result else Finding.UNCLEAR
+    if not _amount_fits(doubt, reported):
+        return Finding.UNCLEAR
+    if reported.original_trace is not None and reported.result == 0:
+        return Finding.UNDONE
+    return Finding.OURS
+
+
+def judge_totals(doubt: Doubt, totals: StatusInformation | None, *, now: datetime) -> Finding:
+    """The last witness where the terminal shows no transaction: an empty turnover store, empty before and now.
+
+    Only right after the doubtful transaction and on the same day of the terminal: later, an end of day may have emptied
+    it. Anything else in the totals proves nothing: counters wrap, and some terminals fill the slots with rubbish (3.4).
+    """
+    if totals is None or totals.result not in {0, None} or doubt.before != NOTHING_STORED:
+        return Finding.UNCLEAR
+    counted = batch_totals(totals.totals)
+    age = now.replace(tzinfo=None) - doubt.started.replace(tzinfo=None)
+    if counted is None or totals.amount_minor != 0 or any(slot.count or slot.amount_minor for slot in counted.schemes):
+        return Finding.UNCLEAR
+    if not timedelta(0) <= age <= EMPTY_STORE_PROVES_FOR or now.date() != doubt.started.date():
+        return Finding.UNCLEAR
+    return Finding.OLDER
+
+
+def _judge_seen(doubt: Doubt, seen: Keys, keys: Keys, reported: StatusInformation) -> Finding:
+    if seen.is_same(keys):
+        return Finding.OURS
+    if reported.result and seen.receipt is not None and (seen.receipt, seen.trace) == (keys.receipt, keys.trace):
+        # Taken back after it was shown, under its numbers but at a later time. An approval must agree in everything:
+        # numbers of what was reversed may be used again (6.9).
+        return Finding.OURS
+    if reported.result == 0 and reported.original_trace is not None and reported.original_trace == seen.trace:
+        return Finding.UNDONE
+    if doubt.before is not None and not doubt.before.is_empty and doubt.before.is_same(keys):
+        return Finding.OLDER
+    return Finding.UNCLEAR
+
+
+def _amount_fits(doubt: Doubt, reported: StatusInformation) -> bool:
+    """The same amount; more by the tip and cashback of the report itself; less where that was allowed."""
+    if doubt.amount_minor is None or reported.amount_minor is None:
+        return doubt.amount_minor is None
+    if reported.amount_minor == doubt.amount_minor:
+        return True
+    if reported.amount_minor - (reported.tip_minor or 0) == doubt.amount_minor:
+        return True
+    return doubt.partial and 0 < reported.amount_minor < doubt.amount_minor
+
+
+def _is_older_than_start(doubt: Doubt, reported: StatusInformation, tolerance_s: float) -> bool:
+    moment = terminal_moment(reported.date, reported.time, near=doubt.started)
+    if moment is None:
+        return False
+    started = doubt.started.replace(tzinfo=None)
+    return moment < started - timedelta(seconds=tolerance_s)
+
+
+def terminal_moment(date: str, time: str, *, near: datetime) -> datetime | None:
+    """The terminal's MMDD and HHMMSS as a local moment; the year is the one that brings it nearest (pitfall 26)."""
+    if not (len(date) == 4 and len(time) == 6 and date.isdecimal() and time.isdecimal()):
+        return None
+    near = near.replace(tzinfo=None)
+    candidates = []
+    for year in (near.year - 1, near.year, near.year + 1):
+        try:
+            candidates.append(
+                datetime(year, int(date[:2]), int(date[2:]), int(time[:2]), int(time[2:4]), int(time[4:]))  # noqa: DTZ001 - the terminal's local time
+            )
+        except ValueError:
+            continue
+    return min(candidates, key=lambda moment: abs(moment - near), default=None)

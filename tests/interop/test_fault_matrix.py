@@ -207,7 +207,7 @@ async def noisy(seed: int, kinds: tuple[str, ...], witness: Callable[[], Journal
     await world.open()
     world.wire.hook = Noise(source, source.choice([0.05, 0.15, 0.4]), kinds)
     try:
-        payment = await world.until(world.register.transact(request(), witness=witness()), limit_s=10_000)
+        payment: Payment = await world.until(world.register.transact(request(), witness=witness()), limit_s=10_000)
     except TerminalError as exc:
         moved = exc.money_moved
         await world.pass_time(300.0)

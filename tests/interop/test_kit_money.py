@@ -10,7 +10,7 @@ from tests.interop.kit_world import Journal, Rule, World, name_of_line
 from zahlwerk.errors import MoneyMoved, TerminalError
 from zahlwerk.lifecycle import PaymentState
 from zahlwerk.money import Money
-from zahlwerk.payment import Outcome, PaymentKind, PaymentRequest
+from zahlwerk.payment import Outcome, Payment, PaymentKind, PaymentRequest
 from zahlwerk.terminal import HoldId
 from zahlwerk.virtual.settings import Settings
 
@@ -218,7 +218,8 @@ class TestAborts:
 
 async def lookup_or_none(world: World) -> Outcome | None:
     try:
-        return (await world.register.lookup("sale-1")).outcome
+        found: Payment = await world.register.lookup("sale-1")
+        return found.outcome
     except TerminalError:
         return None
 

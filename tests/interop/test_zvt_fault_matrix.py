@@ -229,7 +229,7 @@ async def noisy(seed: int, kinds: tuple[str, ...], witness: Callable[[], Journal
     world = await opened([], serial=True)
     world.wire.hook = Noise(source, source.choice([0.02, 0.1, 0.3]), kinds)
     try:
-        payment = await world.until(world.register.transact(request(), witness=witness()), limit_s=20_000)
+        payment: Payment = await world.until(world.register.transact(request(), witness=witness()), limit_s=20_000)
     except TerminalError as exc:
         moved = exc.money_moved
         await world.pass_time(300.0)

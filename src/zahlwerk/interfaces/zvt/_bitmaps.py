@@ -1,4 +1,4 @@
-"""Every BMP of ZVT. Source: fact sheet 3.1 and 3.2. Numbers that are missing here are undefined: their length is unknown."""
+"""Every BMP of ZVT. Source: fact sheet 3.1 and 3.2. Numbers that are missing are undefined: their length is unknown."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every command of ZVT: what stands before the BMPs, how it ends, whether money moves. Source: fact sheet 2.1 to 2.3."""
+"""Every command of ZVT: what stands before the BMPs, how it ends, if money moves. Source: fact sheet 2.1 to 2.3."""
 
 from __future__ import annotations
 
@@ -101,8 +101,8 @@ COMMAND_ROWS: Final[tuple[CommandRow, ...]] = (
     _to(0x0624, "book_total", "Book total", money=True,
         bitmaps=(0x87, 0x04, 0x49, 0x19, 0x3C, 0x0B, 0x3B, 0x8A, 0x06), tags=(0x15, 0x41, 0x1F06, 0x1F2B),
         required=(0x87,)),
-    _to(0x0625, "reservation_reversal", "Pre-authorisation reversal", money=True, bitmaps=(0x87, 0x04, 0x49, 0x19, 0x06),
-        required=(0x87,)),
+    _to(0x0625, "reservation_reversal", "Pre-authorisation reversal", money=True,
+        bitmaps=(0x87, 0x04, 0x49, 0x19, 0x06), required=(0x87,)),
     _to(0x0626, "external_reservation_reversal", "Reversal of an external reservation", money=True,
         bitmaps=(0x04, 0x49, 0x0B, 0x3B, 0x0E, 0x22, 0x23, 0x06), tags=(0x1F06,), required=(0x04, 0x49, 0x0B, 0x3B)),
     _to(0x0630, "reversal", "Reversal", money=True, layout=(_PASSWORD,), bitmaps=(0x87, *_PAY, 0x3C, 0x06),

@@ -1,6 +1,7 @@
 """Response codes of the host, 01 to 63 hexadecimal: two decimal digits in binary. Source: fact sheet 5.1.1.
 
-What they mean belongs to the network operator; the customary meanings in Germany and Austria, so the number is shown as well.
+What they mean belongs to the network operator. These are the customary meanings in Germany and Austria; the number is
+shown as well.
 """
 
 from __future__ import annotations

@@ -60,7 +60,7 @@ _TEXTS: Final[tuple[tuple[int, bool, str, str, str, str], ...]] = (
     (0x1A, False, "Service mode", "Servicebetrieb", "Mode de service", "Modalità di servizio"),
     (0x1B, True, "Authorised, please fill up", "Genehmigt, bitte tanken", "Autorisé, faites le plein",
      "Autorizzato, faccia rifornimento"),
-    (0x1C, True, "Authorised, please take the goods", "Genehmigt, bitte Ware entnehmen", "Autorisé, prenez la marchandise",
+    (0x1C, True, "Authorised, please take the goods", "Genehmigt, bitte Ware nehmen", "Autorisé, prenez la marchandise",
      "Autorizzato, prenda la merce"),
     (0x1D, True, "Refused", "Abgelehnt", "Refusé", "Rifiutato"),
     (0x26, False, "Enter the mobile number", "Mobilnummer eingeben", "Saisissez le numéro de mobile",

@@ -47,7 +47,8 @@ REGISTRATION_STATUS: Final = _list("status after registration", "2.7", {
 }, bits=True)  # fmt: skip
 PAYMENT_TYPE: Final = _list("payment type", "2.8", {
     0x00: "direct debit, offline", 0x10: "GeldKarte only", 0x20: "online without PIN", 0x30: "with PIN",
-    0x40: "the terminal decides, without GeldKarte; in a result: offline", 0x50: "the terminal decides; in a result: checked only",
+    0x40: "the terminal decides, without GeldKarte; in a result: offline",
+    0x50: "the terminal decides; in a result: checked only",
     0x60: "in a result: online", 0x70: "in a result: with PIN",
 })  # fmt: skip
 CARDHOLDER_CHECK: Final = _list("card holder check", "4.2", {

@@ -59,7 +59,8 @@ CHECK_LINE: Final = Phrase(
 )  # fmt: skip
 CHECK_SETTINGS: Final = Phrase(
     "Have the settings of till and terminal checked.", "Einstellungen von Kasse und Terminal prüfen lassen.",
-    "Faites vérifier les réglages de la caisse et du terminal.", "Faccia controllare le impostazioni di cassa e terminale.",
+    "Faites vérifier les réglages de la caisse et du terminal.",
+    "Faccia controllare le impostazioni di cassa e terminale.",
 )  # fmt: skip
 DIAGNOSE: Final = Phrase(
     "Start a diagnosis, then try again.", "Diagnose starten, dann noch einmal versuchen.",

@@ -1,6 +1,6 @@
 """Every tag of a TLV container. Source: fact sheet 4.2 (plain values) and 4.3 (containers).
 
-Tags have nothing to do with BMPs of the same number. What a tag means depends on the container where the meaning says so.
+Tags have nothing to do with BMPs of the same number. Where the meaning says so, it depends on the container.
 """
 
 from __future__ import annotations

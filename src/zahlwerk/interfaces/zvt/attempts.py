@@ -199,8 +199,9 @@ def settled_before(known: Payment, amount: Money | None) -> Payment:
 
 def settled_elsewhere(receipt: int, payment: Payment) -> Attempt:
     """A hold of another process, as we settled it."""
+    never = datetime(1, 1, 1)  # noqa: DTZ001 - local time, and never compared
     return Attempt(
         step_request(PaymentKind.REVERSAL, None, receipt),
-        Doubt(amount_minor=None, started=datetime.min, before=None),
+        Doubt(amount_minor=None, started=never, before=None),
         payment=payment,
     )

@@ -1,4 +1,4 @@
-"""Who answers what the terminal asks the register: inputs, menus, signatures, blocked lists. I/O: its answers take time.
+"""Who answers what the terminal asks the register: inputs, menus, signatures, blocked lists. I/O: answers take time.
 
 What nobody answers is not announced, and so never asked (fact sheet 6.2, tag 26): a terminal that knows of no signature
 check here does not start a payment that needs one.

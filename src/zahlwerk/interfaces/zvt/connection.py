@@ -1,7 +1,7 @@
-"""The register's connection to a ZVT terminal: dials when there is something to say, introduces itself, runs commands. I/O.
+"""The register's connection to a ZVT terminal: dials when there is something to say, registers, runs commands. I/O.
 
-A terminal may hang up while nothing runs: many do, after a second or two (fact sheet 1.2). So a connection is made when a
-command needs one. What runs when a connection breaks is never repeated here.
+A terminal may hang up while nothing runs: many do, after a second or two (fact sheet 1.2). So a connection is made when
+a command needs one. What runs when a connection breaks is never repeated here.
 """
 
 from __future__ import annotations
@@ -200,7 +200,8 @@ class Connection:
         self.side.start(message, now_s=self._now_s(), wait_s=wait_s, master_s=master_s, holds_results=holds_results)
         if on_sent is not None:
             on_sent()
-        self._current = current = asyncio.get_running_loop().create_future()
+        current: asyncio.Future[Finished | Refused] = asyncio.get_running_loop().create_future()
+        self._current = current
         self._listener = listener
         try:
             self.turn()

@@ -1,4 +1,4 @@
-"""Answers the terminal's results: at once where there is nothing to decide, by the witness's word about an approval. I/O.
+"""Answers the terminal's results: at once where nothing is to decide, by the witness's word about an approval. I/O.
 
 The answer to 04 0F is the commit (fact sheet 6.3), so it leaves only when the witness has returned. Meanwhile the
 terminal is kept waiting: by BMP 01 where it knows that, and by "ask again" before its T3 ends (6.4).

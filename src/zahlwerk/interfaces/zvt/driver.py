@@ -1,4 +1,4 @@
-"""`ZvtTerminal`: the `Terminal` port over ZVT. Moves words and time; what a result is worth is the settlement's. I/O."""
+"""`ZvtTerminal`: the `Terminal` port over ZVT. Moves words and time; what a result is worth, `settlement` says. I/O."""
 
 from __future__ import annotations
 
@@ -233,7 +233,7 @@ class ZvtTerminal(Terminal):
     async def extend(self, seconds: int, text: str = "") -> None:
         """Nothing to do: the terminal is kept waiting for as long as the witness takes (fact sheet 6.4)."""
 
-    async def abort(self, *, silent: bool = False) -> None:
+    async def abort(self, *, silent: bool = False) -> None:  # noqa: ARG002 - ZVT has one kind of abort
         if not self._connection.profile.aborts:
             raise NotSupported("abort a payment", self._connection.profile.title)
         self._payments.abort()
@@ -251,9 +251,7 @@ class ZvtTerminal(Terminal):
             end = await self._connection.run(message, listener=self._on_event)
             if isinstance(end, Refused) or end.message.head_number("result") != OPEN_RESERVATIONS:
                 raise NotSupported("list open authorisations", INTERFACE)
-            found = [tlv.value for tlv in find_all(end.message.tlv or (), 0x08)] or [end.message.fields.get(0x87)]
-            numbers = [number for number in found if isinstance(number, int) and number > 0]
-            return tuple(OpenEntry(hold=HoldId(str(number))) for number in numbers)
+            return tuple(OpenEntry(hold=HoldId(str(number))) for number in _open_receipts(end.message))
 
     # -- figures
 
@@ -288,8 +286,7 @@ class ZvtTerminal(Terminal):
         end = await self._connection.run(message, listener=self._on_event)
         if isinstance(end, Refused):
             return
-        found = [tlv.value for tlv in find_all(end.message.tlv or (), 0x08)] or [end.message.fields.get(0x87)]
-        count = sum(isinstance(number, int) and number > 0 for number in found)
+        count = len(_open_receipts(end.message))
         if count:
             text = f"{count} authorisations are still open: capture or release them, the end of day may refuse"
             self._hub.emit(Notice(text, source=INTERFACE))
@@ -359,6 +356,7 @@ class ZvtTerminal(Terminal):
         self._connection.abort()
 
     async def maintain(self, work: Maintenance, *, acquirer_id: int | None = None, text: str = "") -> None:
+        del acquirer_id  # ZVT knows no single acquirers
         services = self.zvt
         todo = {
             Maintenance.CONFIGURE: lambda: services.diagnose(0x03),
@@ -505,6 +503,13 @@ class ZvtTerminal(Terminal):
         )
         payment = approved_payment(request, information, state=PaymentState.STANDALONE, now=now)
         self._hub.emit(StandalonePayment(payment.but(standalone=True)))
+
+
+def _open_receipts(message: Message) -> list[int]:
+    """Receipt numbers of open pre-authorisations: a list in TLV, or the first one. Source: fact sheet 2.2, 7.6."""
+    listed: list[object] = [tlv.value for tlv in find_all(message.tlv or (), 0x08)]
+    found = listed or [message.fields.get(0x87)]
+    return [number for number in found if isinstance(number, int) and number > 0]
 
 
 def _text(tlvs: tuple[Tlv, ...], tag: int) -> str:

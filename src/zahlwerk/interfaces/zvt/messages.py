@@ -1,4 +1,4 @@
-"""What travels over ZVT: `Message` carries any command or answer; the typed views say what the frequent ones mean. Pure.
+"""What travels over ZVT: `Message` carries any command or answer; `information` says what results mean. Pure.
 
 A message keeps everything: fields by BMP number, repeated ones, the TLV objects in order, and what could not be read.
 """

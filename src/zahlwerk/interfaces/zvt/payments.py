@@ -42,7 +42,7 @@ from zahlwerk.interfaces.zvt.decider import Decider
 from zahlwerk.interfaces.zvt.information import StatusInformation, read_information
 from zahlwerk.interfaces.zvt.messages import Message, Value
 from zahlwerk.interfaces.zvt.recovery import NOTHING_STORED, Doubt, Finding, Keys, judge, judge_totals, keys_of
-from zahlwerk.interfaces.zvt.register import Accepted, Asked, Finished, Refused, RegisterEvent, Told
+from zahlwerk.interfaces.zvt.register import Accepted, Asked, Refused, RegisterEvent, Told
 from zahlwerk.interfaces.zvt.settlement import HOST_CONTACT, Course, End, Ending, conclude
 from zahlwerk.lifecycle import PaymentState
 from zahlwerk.money import Money
@@ -431,7 +431,7 @@ class Payments:
             if end.answer.code & 0xFF in BUSY:
                 raise TerminalBusy("the terminal is busy")
             return None
-        if isinstance(end, Finished) and not end.is_success and end.message.head_number("result") in BUSY:
+        if not end.is_success and end.message.head_number("result") in BUSY:
             raise TerminalBusy("the terminal is busy")
         return found[-1] if found and end.is_success else None
 

@@ -1,6 +1,6 @@
 """Terminal profiles: what is known to differ from device to device, as data (`profiles.toml`). Pure but for reading it.
 
-A profile fills what an address leaves open; `?profile=card-complete` names one. Source: fact sheet 8, cited per profile.
+A profile fills what an address leaves open; `?profile=card-complete` names one. Source: fact sheet 8, in each profile.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """After a break: is the transaction that the terminal reports the doubtful one? Pure.
 
-The terminal is asked for its latest stored transaction (06 20). That one is compared with what was the latest before the
-doubtful one was sent (`Doubt.before`), with what was seen of the doubtful one, and with its amount and time. Amount and
-time alone prove nothing: two equal sales in a row are common.
+The terminal is asked for its latest stored transaction (06 20). That one is compared with what was the latest before
+the doubtful one was sent (`Doubt.before`), with what was seen of the doubtful one, and with its amount and time. Amount
+and time alone prove nothing: two equal sales in a row are common.
 
 Source: fact sheet 6.9, steps 3 to 6; 8, pitfalls 12, 13, 18, 25, 26.
 """

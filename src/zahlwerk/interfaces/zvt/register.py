@@ -1,9 +1,9 @@
 """The register's side of ZVT: whose turn it is, what is owed, and for how long to wait. Pure.
 
-APDUs and the time go in; events, APDUs and the next deadline come out. What an approval is worth, and what to ask after a
-break, is decided elsewhere (`settlement`).
+APDUs and the time go in; events, APDUs and the next deadline come out. What an approval is worth, and what to ask after
+a break, is decided elsewhere (`settlement`).
 
-Source: fact sheet 6.1 (the state machine), 6.7 (abort), 6.8 (unasked messages), 6.10 (lost answers), 6.11 (sequence ids).
+Source: fact sheet 6.1 (states), 6.7 (abort), 6.8 (unasked messages), 6.10 (lost answers), 6.11 (sequence ids).
 """
 
 from __future__ import annotations

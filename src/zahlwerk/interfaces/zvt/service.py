@@ -1,6 +1,6 @@
 """Everything a register may ask of the terminal besides payments: status, totals, receipts, texts, maintenance. I/O.
 
-What the `Terminal` behind cannot do raises `NotSupported`, and the register hears 84 83. Source: fact sheet 2.2, 2.9, 6.6.
+What the `Terminal` behind cannot do raises `NotSupported`, and the register hears 84 83. Source: fact sheet 2.2, 2.9.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The terminal's side of ZVT: whose turn it is, what the register owes, and for how long to wait. Pure.
 
-APDUs and the time go in; events, APDUs and the next deadline come out. What the commands mean is the endpoint's to know.
+APDUs and the time go in; events, APDUs and the next deadline come out. What commands mean is the endpoint's to know.
 What a register said of itself (`Registered`) survives its connection, as on most devices.
 
 Source: fact sheet 6.1, 6.2 (registration), 6.4 (issue of goods), 6.7 (abort), 6.11 (sequence ids), 6.12 (this side).
@@ -310,16 +310,16 @@ class TerminalSide:
         elif self._is_repeated(message):
             self._out.append(self._last_answer)
         else:
-            self._on_command(message, now_s)
+            self._on_command(message)
 
     # -- inside
 
-    def _on_command(self, message: Message, now_s: float) -> None:
+    def _on_command(self, message: Message) -> None:
         self._to = message
         row = COMMANDS.get(message.code)
         is_ours = row is not None and row.direction is Direction.TO_REGISTER
         if message.code == ABORT:
-            self._on_abort(now_s)
+            self._on_abort()
         elif self.turn in {Turn.MASTER, Turn.ANSWERING}:
             self._write_answer(Message(code=BUSY))
         elif row is None or is_ours or message.problem.startswith("unknown BMP"):
@@ -331,7 +331,7 @@ class TerminalSide:
             self.command = message.code
             self._events.append(Wanted(message))
 
-    def _on_abort(self, now_s: float) -> None:
+    def _on_abort(self) -> None:
         """Answered at once, even if an own command is open; that one is waited for further (6.7)."""
         if not self.can_abort:
             self._write_answer(Message(code=UNKNOWN))
@@ -344,12 +344,11 @@ class TerminalSide:
         own = self._open
         if own is None or self._again_at_s is not None:
             return  # late or doubled
-        if own.is_result and message.code == BUSY:
-            if own.repeats_max is None or own.repeats < own.repeats_max:
-                own.repeats += 1
-                self._again_at_s = now_s + self._timers.again_s
-                self._deadline_s = None
-                return
+        if own.is_result and message.code == BUSY and (own.repeats_max is None or own.repeats < own.repeats_max):
+            own.repeats += 1
+            self._again_at_s = now_s + self._timers.again_s
+            self._deadline_s = None
+            return
         self._open = None
         self._deadline_s = None
         if own.is_result:

@@ -1,7 +1,7 @@
 """One APDU, byte by byte: where each field starts and ends, and what it is. Pure.
 
-Slower than `codec`, under the same rules; what explains and masks messages stands on it. Every byte belongs to exactly one
-node. Source: fact sheet 1.1, 2.5, 3.1, 4.1.
+Slower than `codec`, under the same rules; what explains and masks messages stands on it. Every byte belongs to exactly
+one node. Source: fact sheet 1.1, 2.5, 3.1, 4.1.
 """
 
 from __future__ import annotations

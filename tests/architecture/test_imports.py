@@ -41,7 +41,7 @@ PURE: Final = frozenset({
     "dictionary", "messages", "codec", "framing", "states", "register", "machine", "terminal", "device", "recovery", "serial_link", "explain",
     "conversion", "device_conversion", "report_conversion", "settlement", "facts", "receipts", "attempts", "side", "masking", "codes", "fields",
     "models", "objects", "serial_frames", "charsets", "values", "information", "timers", "registration", "answers", "orders", "printing", "walk",
-    "own_receipts", "receipts",
+    "own_receipts",
 })  # fmt: skip
 IMPURE_LIBRARIES: Final = frozenset(
     {"asyncio", "socket", "selectors", "ssl", "threading", "time", "random", "secrets", "logging", "subprocess"}

@@ -49,7 +49,7 @@ from zahlwerk.interfaces.kit.messages import (
 from zahlwerk.interfaces.kit.receipts import split_receipt
 from zahlwerk.interfaces.kit.terminal import LANGUAGES, TerminalSide
 from zahlwerk.payment import Receipt
-from zahlwerk.terminal import Maintenance, Period, Terminal
+from zahlwerk.terminal import Feature, Maintenance, Period, Terminal
 
 __all__ = ["USE_CASES", "Service", "is_use_case"]
 
@@ -108,7 +108,8 @@ class Service:
             case ActivationRequest():
                 answer = await self._activate(message)
             case DeactivationRequest():
-                await self._terminal.close_shift()
+                if self._has_shifts:
+                    await self._terminal.close_shift()
                 answer = DeactivationResponse()
             case BatchCaptureRequest():
                 answer = await self._capture_batch(message.batch_capture_flags or 0)
@@ -153,10 +154,16 @@ class Service:
             case _:
                 raise NotSupported(f"serve {name_of(message)}", "this terminal")
 
+    @property
+    def _has_shifts(self) -> bool:
+        """A terminal that knows no shifts is always open: registers of KIT ask for one all the same."""
+        return Feature.SHIFT in self._terminal.capabilities
+
     async def _activate(self, message: ActivationRequest) -> Message:
-        await self._terminal.open_shift(
-            attendant=message.attendant_name or "", attendant_number=message.attendant_number
-        )
+        if self._has_shifts:
+            await self._terminal.open_shift(
+                attendant=message.attendant_name or "", attendant_number=message.attendant_number
+            )
         status = await self._terminal.status()
         return device.activation_from_terminal(
             await self._terminal.info(), self._terminal.capabilities, language=status.language

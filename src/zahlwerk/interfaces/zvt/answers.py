@@ -70,7 +70,7 @@ def result_code(payment: Payment) -> int:
         case Outcome.APPROVED:
             return 0
         case Outcome.REFERRED:
-            return CALL
+            return 0x01 if payment.response_code == "01" else CALL
         case Outcome.ABORTED:
             return CANCELLED
         case Outcome.DECLINED:

@@ -20,7 +20,7 @@ from zahlwerk.interfaces.zvt.messages import Message, Tlv, Value
 from zahlwerk.interfaces.zvt.recovery import terminal_moment
 from zahlwerk.lifecycle import PaymentState
 from zahlwerk.money import Currency, Money
-from zahlwerk.payment import EntryMode, Outcome, Payment, PaymentKind, PaymentRequest
+from zahlwerk.payment import Dcc, EntryMode, Outcome, Payment, PaymentKind, PaymentRequest
 from zahlwerk.terminal import Period, Total, TotalKind, Totals
 
 if TYPE_CHECKING:
@@ -302,7 +302,7 @@ def _facts(
     def money(minor: int | None) -> Money | None:
         return Money(minor, currency) if minor is not None and currency is not None else None
 
-    pan = information.masked_pan.replace("E", "*")
+    pan = information.masked_pan.replace("E", "X")
     receipt = information.receipt_number
     stay = (
         str(Stay(receipt, information.trace, information.authorisation_attribute[:8]))
@@ -322,6 +322,7 @@ def _facts(
         else money(information.amount_minor)
         if request.kind is PaymentKind.BALANCE_INQUIRY
         else None,
+        dcc=_dcc(information),
         brand=brand_of(information.card_type, information.aid, information.card_name),
         masked_pan=pan if is_masked(pan) else "",
         aid=information.aid,
@@ -335,6 +336,14 @@ def _facts(
         transaction_reference=stay,
         terminal_time=terminal_moment(information.date, information.time, near=now),
     )
+
+
+def _dcc(information: StatusInformation) -> Dcc | None:
+    if information.dcc is None:
+        return None
+    minor, number = information.dcc
+    code = _BY_NUMBER.get(number)
+    return None if code is None else Dcc(Money(minor, Currency.of(code)))
 
 
 _STAYS: Final = frozenset({

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Final
 
-from zahlwerk.errors import NotSupported, TerminalBusy, TerminalError
+from zahlwerk.errors import NotSupported, TerminalBusy, TerminalError, TerminalRefused
 from zahlwerk.events import (
     DisplayShown,
     LinkChanged,
@@ -17,6 +17,7 @@ from zahlwerk.events import (
     ProgressChanged,
     ReceiptPrinted,
     StandalonePayment,
+    StatusChanged,
     TerminalStatus,
 )
 from zahlwerk.interfaces.zvt.attempts import Attempt
@@ -59,6 +60,7 @@ __all__ = ["ZvtTerminal"]
 INTERFACE: Final = "ZVT"
 STATUS_WITH_TLV: Final = 0x04
 """Service byte of 05 01: tell more in TLV. Source: fact sheet 2.6."""
+CANCELLED: Final = 0x6C
 OPEN_RESERVATIONS: Final = 0xB8
 """The normal end of the enquiry for open pre-authorisations. Source: fact sheet 2.2, 06 23."""
 ALL_RECEIPTS: Final = b"\xff\xff"
@@ -99,6 +101,7 @@ class ZvtTerminal(Terminal):
         self._context = context
         self._currency = currency
         self._language = language
+        self._display_language = language
         self._heals = heals
         self._is_test = is_test
         self._attendant: Attendant | None = None
@@ -199,7 +202,7 @@ class ZvtTerminal(Terminal):
         end = await self._connection.run(message, listener=self._on_event)
         if isinstance(end, Refused):
             busy = end.answer.code & 0xFF in BUSY
-            return TerminalStatus(shift_open=True, busy=busy, locked=not busy, language=self._language)
+            return TerminalStatus(shift_open=True, busy=busy, locked=not busy, language=self._display_language)
         self._version = end.message.head_text("software") or self._version
         self._status_tlv = end.message.tlv or ()
         code = end.message.head_number("status") or 0
@@ -211,7 +214,7 @@ class ZvtTerminal(Terminal):
             card_in_slot=code == 0xDC,
             card_read=code == 0xDC,
             printer=Printer.OUT_OF_PAPER if code == 0xCC else Printer.FINE,
-            language=self._language,
+            language=self._display_language,
         )
 
     # -- payments
@@ -251,7 +254,10 @@ class ZvtTerminal(Terminal):
             end = await self._connection.run(message, listener=self._on_event)
             if isinstance(end, Refused) or end.message.head_number("result") != OPEN_RESERVATIONS:
                 raise NotSupported("list open authorisations", INTERFACE)
-            return tuple(OpenEntry(hold=HoldId(str(number))) for number in _open_receipts(end.message))
+            return tuple(
+                OpenEntry(hold=HoldId(str(number)), amount=self._payments.held(number))
+                for number in _open_receipts(end.message)
+            )
 
     # -- figures
 
@@ -342,15 +348,24 @@ class ZvtTerminal(Terminal):
         seconds = max(1, min(255, round(dialog.timeout_s)))
         with self._exclusive("a dialog"):
             await self._connection.open()
-            if dialog.input is DialogInput.NOTHING:
-                key = await self.zvt.display_for_key(lines, seconds=seconds)
-                return Answer(DialogEnd.TIMED_OUT if key is None else _KEYS.get(key, DialogEnd.OK))
-            mac = dialog.fields.get("mac")
-            if dialog.input not in {DialogInput.NUMBER, DialogInput.DIGITS} or not isinstance(mac, bytes):
-                # Else any till could ask for a PIN: the texts are signed by the terminal's maker (2.9).
-                raise NotSupported("take an input without the maker's MAC over its text", INTERFACE)
-            text = await self.zvt.display_for_number(lines, mac, seconds=seconds, longest=dialog.length_max)
-            return Answer(DialogEnd.STOPPED) if text is None else Answer(DialogEnd.OK, text)
+            try:
+                return await self._asked(dialog, lines, seconds)
+            except TerminalRefused as exc:
+                if exc.code == CANCELLED:
+                    return Answer(DialogEnd.CANCELLED)
+                raise
+
+    async def _asked(self, dialog: Dialog, lines: list[str], seconds: int) -> Answer:
+        """Show it, and what came of it."""
+        if dialog.input is DialogInput.NOTHING:
+            key = await self.zvt.display_for_key(lines, seconds=seconds)
+            return Answer(DialogEnd.TIMED_OUT if key is None else _KEYS.get(key, DialogEnd.OK))
+        mac = dialog.fields.get("mac")
+        if dialog.input not in {DialogInput.NUMBER, DialogInput.DIGITS} or not isinstance(mac, bytes):
+            # Else any till could ask for a PIN: the texts are signed by the terminal's maker (2.9).
+            raise NotSupported("take an input without the maker's MAC over its text", INTERFACE)
+        text = await self.zvt.display_for_number(lines, mac, seconds=seconds, longest=dialog.length_max)
+        return Answer(DialogEnd.STOPPED) if text is None else Answer(DialogEnd.OK, text)
 
     async def cancel_ask(self) -> None:
         self._connection.abort()
@@ -377,6 +392,7 @@ class ZvtTerminal(Terminal):
     async def set_language(self, language: str) -> None:
         await self._connection.open()
         await self.zvt.select_language(language)
+        self._display_language = language[:2].lower()
 
     # -- inside
 
@@ -393,10 +409,15 @@ class ZvtTerminal(Terminal):
             raise TerminalBusy(f"{self._use_case} is running")
         self._use_case, self._reference = what, reference
         self._collector = ReceiptCollector(0x0601)
+        self._tell_busy(busy=True)
         try:
             yield
         finally:
             self._use_case = self._reference = ""
+            self._tell_busy(busy=False)
+
+    def _tell_busy(self, *, busy: bool) -> None:
+        self._hub.emit(StatusChanged(TerminalStatus(shift_open=True, busy=busy, language=self._language)))
 
     async def _heal(self) -> None:
         """Run what the terminal said at its registration that it needs; if that fails it says so itself."""
@@ -438,14 +459,14 @@ class ZvtTerminal(Terminal):
         code = message.head_number("status")
         if code is None:
             return
-        progress = PROGRESS.get(code)
-        if progress is not None and self._reference:
-            self._hub.emit(ProgressChanged(self._reference, progress))
         shown = "\n".join(str(tlv.value) for tlv in find_all(message.tlv or (), 0x07)).strip()
         row = intermediate_row(code)
         text = shown or (row.text.of(self._language) if row is not None else "")
         if text:
             self._hub.emit(DisplayShown(text, code))
+        progress = PROGRESS.get(code)
+        if progress is not None and self._reference:
+            self._hub.emit(ProgressChanged(self._reference, progress))
 
     def _printed(self, message: Message) -> None:
         self._keep(self._collector.feed(message))

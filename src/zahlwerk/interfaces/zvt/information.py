@@ -87,8 +87,12 @@ class StatusInformation(msgspec.Struct, frozen=True, kw_only=True):
     """What is left on a purse or gift card."""
     uid: str = ""
     """Tag 4C, hexadecimal: of a contactless card that is no payment card."""
+    dcc: tuple[int, int] | None = None
+    """What the card holder pays in the card's own currency: minor units and ISO 4217 number. Tag E2, amount kind 03."""
 
 
+DCC: Final = 0xE2
+FOREIGN: Final = 0x03
 _LEAVES: Final[frozenset[int]] = frozenset({
     0x13, 0x41, 0x42, 0x43, 0x44, 0x46, 0x47, 0x4A, 0x4C, 0x1F10, 0x1F11, 0x1F12, 0x1F14, 0x1F16, 0x1F17, 0x1F1F,
     0x1F25, 0x1F2B, 0x1F36, 0x1F3B, 0x1F3F, 0x1F6A,
@@ -150,7 +154,20 @@ def read_information(message: Message) -> StatusInformation:
         merchant_text=_text(tag(0x47)),
         remaining_minor=_signed(tag(0x1F6A)) if 0x1F6A in tags else _whole(tag(0x1F3F)),
         uid=_hex(tag(0x4C)),
+        dcc=_dcc(message.tlv) if message.tlv else None,
     )
+
+
+def _dcc(tlvs: tuple[Tlv, ...]) -> tuple[int, int] | None:
+    for tlv in tlvs:
+        if tlv.tag != DCC:
+            continue
+        for amount in tlv.children:
+            facts = {one.tag: one.value for one in amount.children}
+            if facts.get(0x1F1D) == FOREIGN:
+                minor, number = facts.get(0x1F20), facts.get(0x1F21)
+                return (minor, number) if isinstance(minor, int) and isinstance(number, int) else None
+    return None
 
 
 def _collect(tlvs: tuple[Tlv, ...], into: dict[int, Value]) -> None:

@@ -123,6 +123,11 @@ class Payments:
         finally:
             self._running = None
 
+    def held(self, receipt: int) -> Money | None:
+        """How much a hold of this process holds; the terminal does not tell it again."""
+        attempt = self._holds.get(receipt)
+        return attempt.payment.approved if attempt is not None and attempt.payment is not None else None
+
     def give_up(self) -> None:
         """The driver was closed: what runs is left to the terminal."""
         for pause in tuple(self._pauses):
@@ -243,6 +248,8 @@ class Payments:
 
     async def _concluded(self, attempt: Attempt, course: Course, decider: Decider, witness: Witness) -> Payment:
         end = conclude(course)
+        if course.approval is not None:
+            self._on_progress(attempt, Progress.CONFIRMING)
         error = await decider.finish()
         if end.ending is Ending.NOT_STARTED:
             self._forget(attempt)

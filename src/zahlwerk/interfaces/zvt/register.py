@@ -46,6 +46,8 @@ ASKED: Final = frozenset({0x040C, 0x040D, 0x040E, 0x06D0, 0x06E4})
 ABORT: Final = 0x06B0
 SEQUENCE_TAG: Final = 0x1F73
 SEQUENCE_MAX: Final = 999_999
+DISPLAYS: Final = frozenset({0x06E1, 0x06E2, 0x06E3, 0x06E7})
+"""Commands that wait for a person, and may be cut short meanwhile. Source: fact sheet 2.9, 6.7."""
 
 
 @unique
@@ -357,7 +359,10 @@ class RegisterSide:
 
     def _on_answer(self, message: Message, now_s: float) -> None:
         if self.phase is Phase.WAIT_ACK:
-            if not message.is_positive:
+            if self._abort_until_s is not None and message.is_positive and not message.head:
+                self._abort_until_s = None
+                self._events.append(AbortAnswered(message))
+            elif not message.is_positive:
                 self._end(Refused(self.command, message))
             elif _ending(self.command) is Ending.DIRECT:
                 if self.command == 0x0602:
@@ -463,7 +468,8 @@ class RegisterSide:
 
     def _abort_now(self, now_s: float) -> None:
         """Only between an answer of ours and the terminal's next command: else both would wait (6.7)."""
-        if not self._abort_wanted or self.phase is not Phase.MASTER or self._owed is not None:
+        shows = self.phase is Phase.WAIT_ACK and self.command in DISPLAYS
+        if not self._abort_wanted or self._owed is not None or not (shows or self.phase is Phase.MASTER):
             return
         self._abort_wanted = False
         self._abort_until_s = now_s + self._timers.t3_s

@@ -39,6 +39,7 @@ __all__ = ["DIRECT", "Service", "status_code"]
 INTERFACE: Final = "ZVT"
 OK_KEY, STOP_KEY, TIMED_OUT_KEY = 0x0D, 0x1B, 0x6C
 OPEN_RESERVATIONS: Final = 0xB8
+CANCELLED: Final = 0x846C
 SILENT: Final = 0x02
 WITH_RESULT: Final = 0x01
 WITHOUT_VERSION: Final = 0x02
@@ -177,10 +178,19 @@ class Service:
         if service & WITH_RESULT:
             self._side.send(result, now_s=self._now_s())
         if not service & SILENT:
-            receipts = transactions.latest.payment.receipts or await self._copies(message)
+            receipts = self._receipts_of(message) or await self._copies(message)
             wanted = {0x02: ReceiptKind.MERCHANT, 0x03: ReceiptKind.CUSTOMER}.get(what)
             self._print(tuple(one for one in receipts if wanted is None or one.kind is wanted))
         self._done()
+
+    def _receipts_of(self, message: Message) -> tuple[Receipt, ...]:
+        """Of the latest payment, or of the one whose number was asked for (1F02)."""
+        latest = self._transactions.latest
+        number = message.tag_number(0x1F02)
+        if number is None or latest is None or number == latest.payment.sequence:
+            return latest.payment.receipts if latest is not None else ()
+        payment = self._transactions.known.payments.get(receipt_number(number))
+        return payment.receipts if payment is not None else ()
 
     async def _copies(self, message: Message) -> tuple[Receipt, ...]:
         number = message.tag_number(0x1F02)
@@ -308,6 +318,8 @@ class Service:
 
     async def _key(self, message: Message) -> Message:
         got = await self._terminal.ask(_dialog(message))
+        if got.end is DialogEnd.CANCELLED:
+            return answer(CANCELLED)
         key = {DialogEnd.OK: OK_KEY, DialogEnd.TIMED_OUT: TIMED_OUT_KEY}.get(got.end, STOP_KEY)
         return answer(head={"input": bytes([key])})
 
@@ -316,6 +328,8 @@ class Service:
         got = await self._terminal.ask(dialog)
         if got.end is DialogEnd.OK:
             return answer(head={"input": got.text.encode("ascii", "replace")})
+        if got.end is DialogEnd.CANCELLED:
+            return answer(CANCELLED)
         key = TIMED_OUT_KEY if got.end is DialogEnd.TIMED_OUT else STOP_KEY
         return answer(head={"input": bytes([key])})
 

@@ -39,6 +39,7 @@ __all__ = ["Latest", "Transactions", "failure_code"]
 PARTLY: Final = 0x849D
 CANCELLED: Final = 0x6C
 HOST_FAULT: Final = 0x9B
+WRONG_CURRENCY: Final = 0x6F
 # A payment whose end is not known is looked up so often, with pauses that grow to a minute.
 LOOKUPS_MAX: Final = 20
 LOOKUP_PAUSE_S: Final = 3.0
@@ -126,6 +127,10 @@ class Transactions(Witness):
         side = self._side
         try:
             currency = currency_of(message, side.registered.currency_number, default)
+            taken = self._terminal.capabilities.currencies
+            if message.number(0x04) and taken and currency.code not in taken:
+                self._abort_notice(WRONG_CURRENCY)
+                return
             can_hold = Feature.HOLD in self._terminal.capabilities
             order = order_of(message, self.known, currency, can_hold=can_hold, language=self._language)
             self._order = order
@@ -208,7 +213,7 @@ class Transactions(Witness):
             # As it was shown: the register recognises it by its numbers and its time.
             payment = payment.but(terminal_time=self._shown_at)
         self.latest = Latest(payment, asked, None, self._now())
-        if payment.outcome is Outcome.APPROVED:
+        if payment.outcome in {Outcome.APPROVED, Outcome.REFERRED}:
             self.known.add(payment)
 
     async def _lost(self, why: str) -> None:

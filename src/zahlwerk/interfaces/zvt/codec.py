@@ -12,7 +12,7 @@ from __future__ import annotations
 from typing import Final
 
 from zahlwerk.errors import InvalidRequest, RemoteProtocolError
-from zahlwerk.interfaces.zvt._rows import BitmapRow, CommandRow, Format, Length, Positional, Rest
+from zahlwerk.interfaces.zvt._rows import BitmapRow, CommandRow, Format, Length, Positional, Rest, Secrecy
 from zahlwerk.interfaces.zvt.charsets import BY_NUMBER, CP437, Charset
 from zahlwerk.interfaces.zvt.dictionary import BITMAPS, COMMANDS, TAGS
 from zahlwerk.interfaces.zvt.framing import make_apdu, split_apdu
@@ -47,20 +47,36 @@ class _Stopped(Exception):
         self.position = position
 
 
-def _rule(row: BitmapRow) -> tuple[int, Read]:
+# What the hot loop reads by itself; everything else has a function of its own.
+_ONE_BYTE, _BCD, _HEX, _OTHER = range(4)
+
+
+def _rule(row: BitmapRow) -> tuple[int, int, Read]:
     if row.length is Length.TLV:
-        return _CONTAINER, reader(Format.BYTES)
+        return _CONTAINER, _OTHER, reader(Format.BYTES)
     size = {Length.LL: _LL, Length.LLL: _LLL}.get(row.length, row.size)
-    return size, reader(row.format, row.secrecy, row.pad)
+    kind = _OTHER
+    if row.secrecy is Secrecy.OPEN and row.length is Length.FIXED:
+        if row.format in {Format.BINARY, Format.BITS} and row.size == 1:
+            kind = _ONE_BYTE
+        elif row.format is Format.NUMBER:
+            kind = _BCD
+        elif row.format is Format.DIGITS:
+            kind = _HEX
+    return size, kind, reader(row.format, row.secrecy, row.pad)
 
 
-_RULES: Final[list[tuple[int, Read] | None]] = [
+_RULES: Final[list[tuple[int, int, Read] | None]] = [
     _rule(BITMAPS[number]) if number in BITMAPS else None for number in range(256)
 ]
 _TAG_READERS: Final[dict[int, Read | None]] = {
     tag: None if row.format is Format.CONTAINER else reader(row.format, row.secrecy) for tag, row in TAGS.items()
 }
 _PLAIN: Final = reader(Format.BYTES)
+
+
+def _UNKNOWN(raw: bytes, charset: Charset) -> Value:  # noqa: N802 - stands in the table for "not listed"
+    return _PLAIN(raw, charset)
 
 
 # -- reading
@@ -77,8 +93,11 @@ def decode(apdu: bytes, *, charset: Charset = CP437, answers: int = 0, strict: b
     Raises:
         RemoteProtocolError: no whole APDU; or, if `strict`, the first problem.
     """
-    code, data = split_apdu(apdu)
-    start = len(apdu) - len(data)
+    if len(apdu) > 2 and apdu[2] == len(apdu) - 3 and apdu[2] != 0xFF:
+        code, start = apdu[0] << 8 | apdu[1], 3
+    else:
+        code, data = split_apdu(apdu)
+        start = len(apdu) - len(data)
     message = _block(code, apdu, start, charset, answers)
     if message.tlv is not None and (own := _own_charset(message.tlv, charset)) is not charset:
         message = _block(code, apdu, start, own, answers)
@@ -139,7 +158,7 @@ def _fields(
         rule = rules[number]
         if rule is None:
             raise _Stopped(f"unknown BMP {number:02X}: its length is not known", at)
-        size, read = rule
+        size, kind, read = rule
         begin = at + 1
         if size < 0:
             if size == _CONTAINER:
@@ -155,15 +174,27 @@ def _fields(
             digits, size = -size, 0
             if begin + digits > end:
                 raise _Stopped(f"BMP {number:02X} ends within its length", at)
-            for byte in data[begin : begin + digits]:
+            for begin in range(begin, begin + digits):  # noqa: B020 - it is where the length ends
+                byte = data[begin]
                 if byte < 0xF0 or byte > 0xF9:
                     raise _Stopped(f"BMP {number:02X} has no length F0..F9 but {byte:02X}", at)
                 size = size * 10 + byte - 0xF0
-            begin += digits
+            begin += 1
         stop = begin + size
         if stop > end:
             raise _Stopped(f"BMP {number:02X} has {size} bytes, only {end - begin} are there", at)
-        value = read(data[begin:stop], charset)
+        if kind == _ONE_BYTE:
+            value: Value = data[begin]
+        elif kind == _HEX:
+            value = data[begin:stop].hex().upper()
+        elif kind == _BCD:
+            raw = data[begin:stop]
+            try:
+                value = int(raw.hex())
+            except ValueError:
+                value = raw  # no digits: kept as it came
+        else:
+            value = read(data[begin:stop], charset)
         if number in fields:
             more.append((number, value))
         else:
@@ -193,7 +224,11 @@ def _objects(data: bytes, at: int, end: int, charset: Charset, depth: int, out: 
         tag = data[at]
         at += 1
         if tag & 0x1F == 0x1F:
-            tag, at = _long_tag(data, at, end, tag)
+            if tag == 0x1F and at < end and data[at] < 0x84:
+                tag = 0x1F00 | data[at]
+                at += 1
+            else:
+                tag, at = _long_tag(data, at, end, tag)
         if at < end and data[at] < 0x80:
             size = data[at]
             at += 1
@@ -202,8 +237,10 @@ def _objects(data: bytes, at: int, end: int, charset: Charset, depth: int, out: 
         stop = at + size
         if stop > end:
             raise _Stopped(f"tag {tag:X} has {size} bytes, only {end - at} are there", begin)
-        read = readers.get(tag, _PLAIN)
-        if read is not None and (tag in readers or not _is_constructed(tag)):
+        read = readers.get(tag, _UNKNOWN)
+        if read is _UNKNOWN:
+            read = None if _is_constructed(tag) else _PLAIN
+        if read is not None:
             out.append(Tlv(tag, read(data[at:stop], charset)))
         else:
             out.append(Tlv(tag, _inside(data, at, stop, charset, depth + 1)))

@@ -42,7 +42,7 @@ POSITIVE: Final = 0x8000
 """The plain positive answer, 80 00."""
 
 
-class Tlv(msgspec.Struct, frozen=True):
+class Tlv(msgspec.Struct, frozen=True, gc=False):
     """One object of a TLV container."""
 
     tag: int

@@ -96,7 +96,7 @@ def test_card_numbers_are_masked(run: Run) -> None:
     assert "1111 1111 1111" not in got.out
 
 
-@pytest.mark.parametrize("protocol", ["zvt", "mdb", "cctalk", "ocpp"])
+@pytest.mark.parametrize("protocol", ["mdb", "cctalk", "ocpp"])
 def test_other_protocols_come_later(run: Run, protocol: str) -> None:
     """Exit 64, and a clear sentence."""
     got = run("decode", protocol, "00")

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, BinaryIO, Final
 
@@ -16,15 +17,17 @@ from zahlwerk.cli.views import plain
 from zahlwerk.errors import ConfigurationError, RemoteProtocolError
 
 if TYPE_CHECKING:
-    from zahlwerk.interfaces.kit.explain import Explanation
+    from zahlwerk.codec.explanation import Explanation
 
 __all__ = ["register"]
 
-LATER: Final = ("zvt", "mdb", "cctalk", "ocpp")
+LATER: Final = ("mdb", "cctalk", "ocpp")
+KNOWN: Final = ("kit", "zvt")
 # LIMIT: twice the longest KIT line as hexadecimal; what is longer is no message.
 LINE_BYTES_MAX: Final = 4 << 20
 # The escape byte with which every serial frame of KIT begins (fact sheet 1.4).
 _SERIAL: Final = b"\x10"
+RAW_MAX: Final = 60
 
 
 def register(app: typer.Typer) -> None:
@@ -33,7 +36,10 @@ def register(app: typer.Typer) -> None:
 
 
 def decode(
-    protocol: Annotated[str, typer.Argument(metavar="PROTOCOL", help="kit (JSON lines or serial frames).")],
+    protocol: Annotated[
+        str,
+        typer.Argument(metavar="PROTOCOL", help="kit (JSON lines, serial frames) or zvt (APDUs, frames)."),
+    ],
     source: Annotated[
         list[str] | None,
         typer.Argument(
@@ -41,6 +47,9 @@ def decode(
         ),
     ] = None,
     language: Annotated[str, typer.Option("--language", metavar="LNG", help="en, de, fr or it.")] = "en",
+    charset: Annotated[
+        str, typer.Option("--charset", metavar="SET", help="zvt: auto, cp437, latin1, latin9 or utf8.")
+    ] = "auto",
     json: JsonOption = False,
 ) -> None:
     """Explain messages: every field named and spelled out, card numbers masked.
@@ -49,12 +58,10 @@ def decode(
     """
 
     async def work(job: Job) -> ExitCode:
-        _check_protocol(protocol)
-        from zahlwerk.interfaces.kit.explain import explain_bytes
-
+        explain = _explainer(protocol, language, charset)
         understood = True
         for data in _messages(" ".join(source or ["-"])):
-            found = (data,) if not isinstance(data, bytes) else explain_bytes(data, language=language)
+            found = (data,) if not isinstance(data, bytes) else explain(data)
             for explanation in found:
                 understood = understood and explanation.ok
                 job.out.record(explanation.as_dict())
@@ -64,11 +71,27 @@ def decode(
     perform(work, as_json=json)
 
 
-def _check_protocol(protocol: str) -> None:
+def _explainer(protocol: str, language: str, charset: str) -> Callable[[bytes], tuple[Explanation, ...]]:
+    """What explains one line of a protocol."""
+    if protocol == "kit":
+        from zahlwerk.interfaces.kit.explain import explain_bytes
+
+        return partial(explain_bytes, language=language)
+    if protocol == "zvt":
+        from zahlwerk.interfaces.zvt.charsets import BY_NAME
+        from zahlwerk.interfaces.zvt.explain import Explainer
+
+        if charset not in BY_NAME:
+            raise ConfigurationError(
+                f"there is no character set {plain(charset)[:32]!r}", remedy=f"use one of: {', '.join(BY_NAME)}"
+            )
+        return Explainer(language=language, charset=BY_NAME[charset]).explain
+    known = " and ".join(KNOWN)
     if protocol in LATER:
-        raise ConfigurationError(f"decoding {protocol} comes with a later version", remedy="this version decodes: kit")
-    if protocol != "kit":
-        raise ConfigurationError(f"there is no protocol {plain(protocol)[:32]!r}", remedy="write: zahlwerk decode kit")
+        raise ConfigurationError(
+            f"decoding {protocol} comes with a later version", remedy=f"this version decodes: {known}"
+        )
+    raise ConfigurationError(f"there is no protocol {plain(protocol)[:32]!r}", remedy="write: zahlwerk decode kit")
 
 
 def _messages(source: str) -> Iterator[bytes | Explanation]:
@@ -124,7 +147,7 @@ def _of_line(line: bytes) -> bytes | Explanation:
 
 
 def _failure(error: str, position: int | None) -> Explanation:
-    from zahlwerk.interfaces.kit.explain import Explanation
+    from zahlwerk.codec.explanation import Explanation
 
     return Explanation(ok=False, error=error, position=position)
 
@@ -146,7 +169,12 @@ def _show(job: Job, explanation: Explanation) -> None:
     job.out.show(title)
     table = Table.grid(padding=(0, 2))
     for field in explanation.fields:
-        row = (Text("  " + plain(field.tag), "cyan"), Text(plain(field.value)), Text(plain(field.name), "dim"))
-        table.add_row(*row)
+        shown = Text(plain(field.value))
+        if field.position is not None and field.raw:
+            shown.append(f"  {plain(field.raw)[:RAW_MAX]}", style="blue")
+        if field.meaning:
+            shown.append(f"  {plain(field.meaning)}", style="green")
+        tag = "  " * (field.depth + 1) + plain(field.tag)
+        table.add_row(Text(tag, "cyan"), shown, Text(plain(field.name), "dim"))
     if explanation.fields:
         job.out.show(table, wide=False)

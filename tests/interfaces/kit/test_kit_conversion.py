@@ -43,7 +43,7 @@ from zahlwerk.payment import (
 )
 
 # The terminal tells no zone (P-41), and two digits of the year.
-moments = st.datetimes(datetime(2000, 1, 1), datetime(2060, 1, 1)).map(lambda t: t.replace(microsecond=0))  # noqa: DTZ001 - see above
+moments = st.datetimes(datetime(2000, 1, 1), datetime(2060, 1, 1)).map(lambda t: t.replace(microsecond=0))
 texts = st.text(string.ascii_letters, max_size=12)
 amounts = st.integers(1, 10**10).map(lambda minor: Money.of(minor, "CHF")) | st.integers(1, 10**6).map(
     lambda minor: Money.of(minor, "JPY")

@@ -8,7 +8,6 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from enum import IntFlag
 from types import MappingProxyType
 from typing import Final
@@ -17,6 +16,7 @@ import msgspec
 
 from zahlwerk.carddata import redact
 from zahlwerk.codec.crc import crc16_xmodem
+from zahlwerk.codec.explanation import ExplainedField, Explanation
 from zahlwerk.currency import Currency
 from zahlwerk.errors import InvalidRequest, RemoteProtocolError
 from zahlwerk.interfaces.kit.codec import decode_line
@@ -49,41 +49,6 @@ __all__ = ["ExplainedField", "Explanation", "explain_bytes", "explain_line"]
 
 TEXT_CHARACTERS_MAX: Final = 400
 """Longer values are cut; a signature or a PNG says nothing to a reader."""
-
-
-@dataclass(frozen=True, slots=True)
-class ExplainedField:
-    """One field in words."""
-
-    tag: str
-    """Its name on the wire, with the way to it: `SetAcqInfo[0].AcqID`."""
-    name: str
-    """What it means; empty for a field that only newer peers know."""
-    value: str
-    """The value for people."""
-    raw: str
-    """The value as on the wire, masked."""
-
-
-@dataclass(frozen=True, slots=True)
-class Explanation:
-    """One message, frame or failure in words."""
-
-    ok: bool
-    name: str = ""
-    code: str = ""
-    """The message's number (`09`) or the frame's type; empty where there is none."""
-    fields: tuple[ExplainedField, ...] = ()
-    error: str = ""
-    position: int | None = None
-    """Where the first bad byte stands, within the line or frame."""
-
-    def as_dict(self) -> dict[str, object]:
-        """For JSON output, as the design of `decode` asks for."""
-        if not self.ok:
-            return {"ok": False, "error": self.error, "position": self.position}
-        fields = [{"tag": f.tag, "name": f.name, "value": f.value, "raw": f.raw} for f in self.fields]
-        return {"ok": True, "name": self.name, "code": self.code, "fields": fields}
 
 
 def explain_line(line: bytes, *, language: str = "en") -> Explanation:

@@ -149,7 +149,7 @@ TAG_ROWS: Final[tuple[TagRow, ...]] = (
     _t(0x1F36, "tip", _F.NUMBER, "tip in minor units; the amount includes it"),
     _t(0x1F37, "receipt_information", _F.BITS, "what a receipt is and needs"),
     _t(0x1F38, "input_mode", _F.BINARY, "what is to be typed in", 1),
-    _t(0x1F39, "input_timeout", _F.BINARY, "seconds for an input"),
+    _t(0x1F39, "input_timeout", _F.BINARY, "seconds for an input", 2),
     _t(0x1F3A, "input_value", _F.TEXT, "initial value, or what was typed in"),
     _t(0x1F3B, "tip_allowed", _F.BITS, "01: a tip may be booked later"),
     _t(0x1F3C, "input_data_1", _F.BYTES, "input data"),

@@ -104,8 +104,12 @@ def read_information(message: Message) -> StatusInformation:
         place = _FIELDS.get(number)
         if place is not None and value.__class__ is place[1]:
             found[place[0]] = value
+    if "contract_number" in found:
+        found["contract_number"] = found["contract_number"].strip(" \0")
     if message.tlv:
         _add_tags(message.tlv, found)
+    if found.get("card_type") == SEE_TAG:
+        del found["card_type"]  # terminals without an id send FF, too (5.4)
     return StatusInformation(**found)
 
 

@@ -22,6 +22,7 @@ __all__ = ["decoded_for_trace", "mask_apdu"]
 _BLANK: Final = b"\xee"
 _STAR: Final = b"*"
 _DIGITS: Final = re.compile(r"[0-9]{12,}")
+_PRINTABLE: Final = 0x20
 _TEXTS: Final = frozenset({Format.TEXT, Format.ASCII})
 
 
@@ -50,7 +51,10 @@ def _masked(raw: bytes, node: Node) -> bytes:
         return bytes.fromhex(mask_digits(number) + digits[len(number) :])
     if not node.known or node.form is Format.BYTES:
         return careful(raw)
-    return redact_bytes(raw) if node.form in _TEXTS else raw
+    if node.form not in _TEXTS:
+        return raw
+    # A text with control characters in it may be none.
+    return redact_bytes(raw if min(raw, default=_PRINTABLE) >= _PRINTABLE else careful(raw))
 
 
 def careful(raw: bytes) -> bytes:

@@ -46,6 +46,7 @@ ASKED: Final = frozenset({0x040C, 0x040D, 0x040E, 0x06D0, 0x06E4})
 ABORT: Final = 0x06B0
 SEQUENCE_TAG: Final = 0x1F73
 SEQUENCE_MAX: Final = 999_999
+PIN_AGAIN: Final = 0x37
 DISPLAYS: Final = frozenset({0x06E1, 0x06E2, 0x06E3, 0x06E7})
 """Commands that wait for a person, and may be cut short meanwhile. Source: fact sheet 2.9, 6.7."""
 
@@ -414,7 +415,8 @@ class RegisterSide:
 
     def _on_result(self, message: Message, apdu: bytes, now_s: float) -> None:
         result = message.number(0x27)
-        self._failed_result = result is not None and result != 0
+        # A wrong PIN may be followed by another try: that one is waited for (6.3).
+        self._failed_result = result not in {None, 0, PIN_AGAIN}
         if _ending(self.command) is Ending.READ:
             self._answer(message, _POSITIVE)
             self._end(Finished(self.command, message))

@@ -1,0 +1,156 @@
+"""`decode zvt`: every worked example in words, and nothing that must not be shown."""
+
+from __future__ import annotations
+
+import contextlib
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from zahlwerk.errors import RemoteProtocolError
+from zahlwerk.interfaces.zvt.codec import decode
+from zahlwerk.interfaces.zvt.dictionary import BITMAPS, TAGS, Format, Length, Secrecy
+from zahlwerk.interfaces.zvt.explain import Explainer
+from zahlwerk.interfaces.zvt.framing import make_apdu
+from zahlwerk.interfaces.zvt.masking import decoded_for_trace, mask_apdu
+from zahlwerk.interfaces.zvt.serial_frames import encode_frame
+from zahlwerk.interfaces.zvt.walk import Part, walk
+
+DECLINED = "04 0F 0F 27 05 04 00 00 00 00 12 50 49 09 78 87 01 53"
+PAN = "4" + "1" * 15
+
+
+def b(text: str) -> bytes:
+    return bytes.fromhex(text)
+
+
+def field(text: str, name: str, *, before: str = "", language: str = "en") -> tuple[str, str]:
+    explainer = Explainer(language=language)
+    if before:
+        explainer.explain(b(before))
+    (found,) = explainer.explain(b(text))
+    assert found.ok, found.error
+    one = next(one for one in found.fields if one.name == name)
+    return one.value, one.meaning
+
+
+class TestInWords:
+    def test_a_result_says_what_staff_may_do(self) -> None:
+        value, meaning = field(DECLINED, "result")
+        assert value == "5"
+        assert "refused" in meaning
+        assert "another means of payment" in meaning
+
+    def test_in_the_language_that_is_asked_for(self) -> None:
+        assert "abgelehnt" in field(DECLINED, "result", language="de")[1]
+
+    def test_a_status_is_one_only_after_its_question(self) -> None:
+        assert "diagnosis" in field("06 0F 01 C2", "status", before="05 01 00")[1]
+
+    def test_a_key_is_named_after_its_question(self) -> None:
+        assert field("80 00 01 0D", "input", before="06 E1 00") == ("0D", "OK")
+
+    def test_config_bits_are_spelled_out(self) -> None:
+        meaning = field("06 00 06 00 00 00 BE 09 78", "config")[1]
+        assert "no amount entry at the terminal" in meaning
+
+    def test_a_password_is_starred(self) -> None:
+        assert set(field("06 50 03 12 34 56", "password")[0]) == {"*"}
+        assert b"\x12\x34\x56" not in mask_apdu(b("06 50 03 12 34 56"))
+
+    def test_nesting_is_shown(self) -> None:
+        (found,) = Explainer().explain(b("04 0F 0A 27 00 06 06 2F 04 1F 10 01 02"))
+        assert [(one.name, one.depth) for one in found.fields][-3:] == [
+            ("tlv", 0), ("payment_way", 1), ("cardholder_check", 2),
+        ]  # fmt: skip
+        assert found.fields[-1].meaning == "online PIN"
+
+    def test_several_in_a_line_and_serial_frames(self) -> None:
+        assert [one.name for one in Explainer().explain(b("80 00 00 06 0F 00"))] == ["Positive answer", "Completion"]
+        framed = encode_frame(b("05 01 00")) + b"\x06"
+        assert [one.name for one in Explainer().explain(framed)] == ["Status enquiry", "ACK"]
+
+    def test_a_wrong_check_sum_is_told(self) -> None:
+        frame = bytearray(encode_frame(b("05 01 00")))
+        frame[-1] ^= 1
+        assert not Explainer().explain(bytes(frame))[0].ok
+
+    def test_what_is_not_understood_says_where(self) -> None:
+        (found,) = Explainer().explain(b("04 0F 03 27 00 A8"))
+        assert (found.ok, found.position) == (False, 5)
+
+    @given(st.binary(max_size=200))
+    @settings(max_examples=300, deadline=None)
+    def test_any_bytes_give_something(self, data: bytes) -> None:
+        for one in Explainer().explain(data):
+            assert one.ok or one.error
+
+
+class TestTheWalker:
+    @given(
+        st.sampled_from([0x040F, 0x0601, 0x06D3, 0x04FF, 0x061E, 0x060F, 0x8000, 0x841E, 0x0600]),
+        st.binary(max_size=120),
+    )
+    @settings(max_examples=500, deadline=None)
+    def test_agrees_with_the_codec(self, code: int, data: bytes) -> None:
+        apdu = make_apdu(code, data)
+        message, walked = decode(apdu), walk(apdu)
+        assert walked.position == message.position
+        read = {int(node.key, 16) for node in walked.nodes if node.part is Part.FIELD}
+        assert read == set(message.fields)
+
+    @given(st.binary(max_size=200))
+    @settings(max_examples=300, deadline=None)
+    def test_covers_every_byte_once(self, data: bytes) -> None:
+        with contextlib.suppress(RemoteProtocolError):
+            nodes = [node for node in walk(data).nodes if node.part is not Part.CONTAINER]
+            ends = [node.end for node in nodes]
+            assert ends == sorted(ends)
+
+
+def _planted(row_format: Format, length: Length) -> bytes:
+    raw = PAN.encode() if row_format in {Format.ASCII, Format.TEXT} else bytes.fromhex(PAN)
+    digits = {Length.LL: 2, Length.LLL: 3}.get(length, 0)
+    head = b"".join(bytes([0xF0 + int(digit)]) for digit in f"{len(raw):0{digits}d}") if digits else b""
+    return head + raw
+
+
+SECRET_FIELDS = [
+    row.number for row in BITMAPS.values()
+    if row.secrecy is not Secrecy.OPEN and row.length in {Length.LL, Length.LLL}
+]  # fmt: skip
+
+
+class TestNothingSecret:
+    @pytest.mark.parametrize("number", SECRET_FIELDS, ids=lambda number: f"{number:02X}")
+    def test_of_a_field_gets_out(self, number: int) -> None:
+        row = BITMAPS[number]
+        apdu = make_apdu(0x040F, bytes([number]) + _planted(row.format, row.length))
+        self._check(apdu)
+
+    @pytest.mark.parametrize(
+        "tag", [row.tag for row in TAGS.values() if row.secrecy is Secrecy.SECRET], ids=lambda tag: f"{tag:X}"
+    )
+    def test_of_a_tag_gets_out(self, tag: int) -> None:
+        raw = _planted(TAGS[tag].format, Length.FIXED)
+        name = tag.to_bytes((tag.bit_length() + 7) // 8, "big")
+        inside = name + bytes([len(raw)]) + raw
+        self._check(make_apdu(0x040F, b"\x06" + bytes([len(inside)]) + inside))
+        outer = b"\x60" + bytes([len(inside)]) + inside
+        self._check(make_apdu(0x040F, b"\x06" + bytes([len(outer)]) + outer))
+
+    @pytest.mark.parametrize("data", [bytes.fromhex(PAN), PAN.encode(), b"\x12" + bytes.fromhex("0" + PAN + "F")])
+    def test_of_what_nobody_knows_gets_out(self, data: bytes) -> None:
+        inside = b"\x1f\x7a" + bytes([len(data)]) + data
+        self._check(make_apdu(0x040F, b"\x06" + bytes([len(inside)]) + inside))
+        self._check(make_apdu(0x0FA1, data))
+        self._check(make_apdu(0x040F, b"\xa8" + data))
+        self._check(make_apdu(0x06D1, b"\x00" + data))
+
+    def _check(self, apdu: bytes) -> None:
+        masked = mask_apdu(apdu)
+        assert len(masked) == len(apdu)
+        told = masked.hex() + masked.decode("latin-1") + repr(decoded_for_trace(apdu)) + repr(Explainer().explain(apdu))
+        assert PAN not in told
+        assert "1" * 11 not in told

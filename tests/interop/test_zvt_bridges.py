@@ -218,3 +218,16 @@ class TestWhatGetsLost:
         losses = next(line for line in told if line.get("event") == "loss")
         assert losses["measured"]
         assert lost <= set(losses["features"])
+
+
+class TestReceiptsOfTheRegistersOwn:
+    async def test_a_register_that_makes_its_own_gets_both_copies(self) -> None:
+        """Config byte 3E, fact sheet 2.7 and 6.13: the terminal sends no lines."""
+        virtual = VirtualTerminal(Settings(speed=0, seed=7, shift_open=True))
+        endpoint = listen("zvt+tcp://127.0.0.1:0", virtual)
+        async with connect(f"{await endpoint.start()}?currency=CHF&poll=0&config=3E") as register:
+            payment = await register.pay("12.50 CHF")
+        await endpoint.close()
+        await virtual.close()
+        assert [receipt.kind for receipt in payment.receipts] == [ReceiptKind.MERCHANT, ReceiptKind.CUSTOMER]
+        assert all("12.50" in receipt.text or "12,50" in receipt.text for receipt in payment.receipts)

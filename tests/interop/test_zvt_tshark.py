@@ -67,7 +67,7 @@ def dissected(capture: Path, port: int, shown: str, column: str = "frame.number"
         "-T",
         "fields",
         "-e",
-        "frame.number",
+        column,
     ]
     return subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()
 

@@ -47,9 +47,12 @@ async def explain_losses(job: Job, listeners: Iterable[Url], terminal: Url) -> E
 
 async def _through(interface: Interface, behind: Terminal) -> Capabilities | None:
     """What a register hears of the terminal through this interface; None where it cannot be tried."""
+    # A serial line carries the same messages as the network does.
+    plain_scheme = interface.scheme.replace("wss", "ws").replace("+serial", "+tcp")
+    if plain_scheme != interface.scheme:
+        interface = find_interface(plain_scheme)
     if interface.port is None or interface.driver is None or interface.endpoint is None:
         return None
-    plain_scheme = interface.scheme.replace("wss", "ws")
     endpoint = listen(Url(plain_scheme, "127.0.0.1", 0), behind)
     try:
         async with connect(await endpoint.start()) as register:

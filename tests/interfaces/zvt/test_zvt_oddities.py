@@ -181,10 +181,6 @@ def split_pairs_are_one_frame() -> bool:
     return len([item for byte in wire for item in decoder.feed(bytes([byte])) if isinstance(item, Frame)]) == 1
 
 
-def the_other_positive_answer_is_taken() -> bool:
-    return Talk(accepted=False).heard(bytes.fromhex("84 00 00")) == [Accepted]
-
-
 def unknown_fields_do_not_undo_a_payment() -> bool:
     talk = Talk()
     (event,) = talk.hear(make_apdu(0x040F, bytes.fromhex("27 00 04 00 00 00 00 12 50 A9 11 22")))
@@ -264,10 +260,6 @@ def the_pin_may_be_wrong_first() -> bool:
     events = talk.heard(bytes.fromhex("04 FF 01 15"), APPROVED)
     pair = [(StatusInformation(result=0x37), Answered.ACCEPTED), (YES, Answered.ACCEPTED)]
     return events == [Told, Asked] and course(*pair, ended=COMPLETION).ending is Ending.APPROVED
-
-
-def a_wrong_pin_then_silence_is_doubt() -> bool:
-    return course((StatusInformation(result=0x37), Answered.ACCEPTED)).ending is Ending.DOUBT
 
 
 def a_slow_customer_has_three_minutes() -> bool:
@@ -481,10 +473,7 @@ class Oddity:
     holds: Callable[[], bool]
 
 
-def odd(name: str, source: str, what: str, holds: Callable[[], bool]) -> Oddity:
-    return Oddity(name, source, what, holds)
-
-
+odd = Oddity
 ODDITIES = [
     # Lengths and lines.
     odd("two-byte-orders", "8, 1", "APDU lengths have the low byte first, TLV the high one", the_long_block_has_fifteen_lines),
@@ -493,7 +482,7 @@ ODDITIES = [
     odd("crc-of-plain-bytes", "8, 22", "the CRC covers the bytes before doubling", frames_double_data_only),
     odd("split-pairs", "8, 22", "adapters split the DLE pairs", split_pairs_are_one_frame),
     # Answers.
-    odd("84-00", "8, 3", "84 00 is as good as 80 00", the_other_positive_answer_is_taken),
+    odd("84-00", "8, 3", "84 00 is as good as 80 00", lambda: Talk(accepted=False).heard(bytes.fromhex("84 00 00")) == [Accepted]),
     odd("84-9c-to-command", "2.4", "84 9C to a command: busy, nothing was started", lambda: refused("84 9C 00").ending is Ending.NOT_STARTED),
     odd("84-1e-currency", "2.4", "84 1E with 6F and a bare currency", lambda: read(0x841E, "6F 07 56").head == {"result": 0x6F, "currency": 756}),
     odd("84-1e-7d", "8, CCV", "84 1E 01 7D for a wrong currency or state", lambda: refused("84 1E 01 7D").code == 0x7D),
@@ -573,7 +562,7 @@ ODDITIES = [
     odd("two-equal-sales", "8, 13", "the same amount proves nothing", two_equal_sales_do_not_match),
     odd("card-removal", "9", "04 FF after the result: the card is taken", card_removal_after_the_result_is_tolerated),
     odd("silent-approval", "6.3", "silence after an approval is waited out", silence_after_an_approval_is_long),
-    odd("silent-wrong-pin", "6.3", "silence after a wrong PIN: it may have gone on", a_wrong_pin_then_silence_is_doubt),
+    odd("silent-wrong-pin", "6.3", "silence after a wrong PIN: it may have gone on", lambda: course((StatusInformation(result=0x37), Answered.ACCEPTED)).ending is Ending.DOUBT),
     odd("busy-at-the-terminal", "6.8", "no command of ours while staff use the terminal", an_unasked_start_blocks_until_its_end),
     odd("abort-too-late", "6.7", "84 83 to an abort: the payment goes on", an_abort_may_be_too_late),
     odd("abort-crosses-result", "6.7", "the result and the answer to the abort in any order", an_abort_may_cross_a_result),

@@ -224,6 +224,7 @@ def _objects(data: bytes, at: int, end: int, charset: Charset, depth: int, out: 
         tag = data[at]
         at += 1
         if tag & 0x1F == 0x1F:
+            # 1F80..1F83 break the rule that bit 8 announces another byte (4.1).
             if tag == 0x1F and at < end and data[at] < 0x84:
                 tag = 0x1F00 | data[at]
                 at += 1
@@ -266,15 +267,13 @@ def _is_constructed(tag: int) -> bool:
 
 
 def _long_tag(data: bytes, at: int, end: int, tag: int) -> tuple[int, int]:
-    first = tag
     for _ in range(_TLV_ALLOWED_TAG_BYTES - 1):
         if at >= end:
             raise _Stopped("a tag is cut", at - 1)
         byte = data[at]
         at += 1
         tag = tag << 8 | byte
-        # 1F80..1F83 break the rule that bit 8 announces another byte (4.1).
-        if byte < 0x80 or (first == 0x1F and tag <= 0x1F83):
+        if byte < 0x80:
             return tag, at
     raise _Stopped("a tag has more than four bytes", at - _TLV_ALLOWED_TAG_BYTES)
 

@@ -67,7 +67,7 @@ ALL_RECEIPTS: Final = b"\xff\xff"
 
 _FEATURES: Final = frozenset({
     Feature.TWO_PHASE, Feature.HOLD, Feature.LOOKUP, Feature.PARTIAL_APPROVAL, Feature.TIP_AT_TERMINAL,
-    Feature.END_OF_DAY, Feature.LANGUAGE, Feature.MAINTENANCE, Feature.OPEN_ENTRIES,
+    Feature.DCC, Feature.END_OF_DAY, Feature.LANGUAGE, Feature.MAINTENANCE, Feature.OPEN_ENTRIES,
 })  # fmt: skip
 _REPEATS: Final = {ReceiptKind.END_OF_DAY: 0x04}
 """Tag 1F01 of 06 20; other kinds: the last receipt (01). Source: fact sheet 4.2."""

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from types import MappingProxyType
 from typing import Final
 
@@ -19,12 +20,14 @@ from zahlwerk.carddata import redact
 from zahlwerk.currency import CURRENCIES
 from zahlwerk.errors import InvalidRequest, NotSupported
 from zahlwerk.interfaces.zvt._rows import Phrase
-from zahlwerk.interfaces.zvt.information import StatusInformation
+from zahlwerk.interfaces.zvt.information import StatusInformation, read_information
 from zahlwerk.interfaces.zvt.messages import Message, Tlv, find, leaves
+from zahlwerk.interfaces.zvt.profiles import Profile
+from zahlwerk.interfaces.zvt.registration import Config
 from zahlwerk.money import AMOUNT_MINOR_MAX, Currency, Money
-from zahlwerk.payment import AMOUNT_KINDS, PaymentKind, Receipt, ReceiptKind
+from zahlwerk.payment import AMOUNT_KINDS, Outcome, Payment, PaymentKind, Receipt, ReceiptKind
 
-__all__ = ["WIDTH_MAX", "WIDTH_MIN", "build", "copies_due", "needs_signature"]
+__all__ = ["WIDTH_MAX", "WIDTH_MIN", "build", "copies_due", "needs_signature", "own_receipts"]
 
 # LIMIT: paper of 58 mm has from some 20 characters a line, wide printers up to 80.
 WIDTH_MIN: Final = 16
@@ -424,3 +427,34 @@ class _Paper:
 def _clean(text: str) -> str:
     """Without control characters, which a printer would take as commands."""
     return text.replace("\r\n", "\n").replace("\r", "\n").translate(_CONTROLS)
+
+
+def own_receipts(payment: Payment, told: Message | None, profile: Profile, *, language: str) -> tuple[Receipt, ...]:
+    """The copies of a payment that the register has to make itself; none where the terminal sends its own lines.
+
+    What may not be made here (DCC, prepaid, a direct debit without its mandate text) is left out: the terminal has it.
+    """
+    makes_them = profile.config & Config.PAYMENT_RECEIPTS and not profile.config & Config.LINES
+    if not makes_them or told is None or payment.outcome is Outcome.UNKNOWN:
+        return ()
+    information = read_information(told)
+    currency = payment.requested.currency if payment.requested is not None else None
+    if payment.approved is not None:
+        currency = payment.approved.currency
+    if currency is None:
+        return ()
+    made = []
+    for kind in copies_due(information, payment.is_approved, told):
+        with suppress(NotSupported, InvalidRequest):
+            made.append(
+                build(
+                    information,
+                    kind=kind,
+                    title=payment.kind,
+                    currency=currency,
+                    width=profile.width,
+                    language=language,
+                    message=told,
+                )
+            )
+    return tuple(made)

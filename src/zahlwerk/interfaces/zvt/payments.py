@@ -41,6 +41,7 @@ from zahlwerk.interfaces.zvt.conversion import SETTLED, approved_payment, comman
 from zahlwerk.interfaces.zvt.decider import Decider
 from zahlwerk.interfaces.zvt.information import StatusInformation, read_information
 from zahlwerk.interfaces.zvt.messages import Message, Value
+from zahlwerk.interfaces.zvt.own_receipts import own_receipts
 from zahlwerk.interfaces.zvt.recovery import NOTHING_STORED, Doubt, Finding, Keys, judge, judge_totals, keys_of
 from zahlwerk.interfaces.zvt.register import Accepted, Asked, Refused, RegisterEvent, Told
 from zahlwerk.interfaces.zvt.settlement import HOST_CONTACT, Course, End, Ending, conclude
@@ -240,6 +241,7 @@ class Payments:
             case Told(message) if message.code == INTERMEDIATE:
                 course.host_contacted |= message.head_number("status") in HOST_CONTACT
             case Asked(message, apdu) if message.code == 0x040F:
+                course.told = message
                 decider.result(read_information(message), apdu)
                 return
             case _:
@@ -264,7 +266,10 @@ class Payments:
             payment = await self._recover(attempt, witness, end.why)
         else:
             payment = self._known(attempt, end)
-        payment = payment.but(receipts=(*payment.receipts, *self._take_receipts()))
+        receipts = self._take_receipts() or own_receipts(
+            payment, course.told, self._profile, language=attempt.request.language or "de"
+        )
+        payment = payment.but(receipts=(*payment.receipts, *receipts))
         self._ended(attempt, payment)
         if error is not None:
             raise error

@@ -54,6 +54,8 @@ class Course:
     """Why the conversation was given up before its end."""
     partial_minor: int | None = None
     """The smaller amount that we accepted (84 9D)."""
+    told: Message | None = None
+    """The latest 04 0F as it came, for receipts that the register makes itself."""
 
     @property
     def last(self) -> StatusInformation | None:

@@ -382,3 +382,24 @@ async def test_twenty_terminals_pay_at_once_in_one_process() -> None:
         await endpoint.close()
     for terminal in terminals:
         await terminal.close()
+
+
+class TestAPaymentThatNobodyKnows:
+    """The terminal behind loses its payment after the register has accepted it: nothing says "not charged"."""
+
+    async def test_the_register_hears_no_lie_and_later_the_truth(self) -> None:
+        world = await world_of(faults="crash:confirmation:1")
+        till = await Till.at(world)
+        await till.register()
+        await till.say(PAY)
+        await till.until(0x040F)
+        await till.say(OK)
+        ended, _ = await till.to_the_end()
+        assert ended.code == 0x061E
+        for question in ("06 20 05 00 00 00 03 03", "06 10 03 00 00 00"):
+            await till.say(question)
+            told = await till.hear()
+            if told.is_positive:
+                told, _ = await till.to_the_end()
+            assert told.code in {0x849C, 0x061E}
+        await world.virtual.close()

@@ -90,6 +90,8 @@ class Transactions(Witness):
         self.terminal_id = ""
         self.unresolved = False
         """Nobody knows yet what became of the latest payment; it is being looked up."""
+        self.doubtful = False
+        """The same, also after looking up was given up: nothing here may be read as "not charged"."""
         self._terminal = terminal
         self._side = side
         self._context = context
@@ -212,13 +214,14 @@ class Transactions(Witness):
         if self._shown:
             # As it was shown: the register recognises it by its numbers and its time.
             payment = payment.but(terminal_time=self._shown_at)
+        self.doubtful = False
         self.latest = Latest(payment, asked, None, self._now())
         if payment.outcome in {Outcome.APPROVED, Outcome.REFERRED}:
             self.known.add(payment)
 
     async def _lost(self, why: str) -> None:
         """Nobody knows. The register is told so, and asks with 06 20 once it is known here."""
-        self.unresolved = True
+        self.unresolved = self.doubtful = True
         self.latest = None
         self._abort_notice(HOST_FAULT, f"outcome not known yet, ask again: {why}")
         await self._resolve()

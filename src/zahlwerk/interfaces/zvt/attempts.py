@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from types import MappingProxyType
 from typing import Final
@@ -42,6 +42,12 @@ class Attempt:
     payment: Payment | None = None
     shown: bool = False
     """The witness was shown an approval."""
+    settles: int | None = None
+    """The receipt of the hold that this captures or releases; None for anything else."""
+    captures: Money | None = None
+    """With `settles`: how much; None releases it."""
+    doubted_s: float | None = None
+    """Since when nobody knows, by the monotonic clock."""
 
     @property
     def is_open(self) -> bool:
@@ -80,15 +86,11 @@ def attempt_from(reference: str, evidence: Evidence, sequence: int | None, *, no
     )
     receipt = sequence if sequence is not None else _number(evidence.get("sequence", ""))
     if receipt is not None and doubt.seen is None:
-        doubt = Doubt(
-            amount_minor=doubt.amount_minor,
-            started=doubt.started,
-            before=doubt.before,
-            seen=Keys(receipt=receipt),
-            partial=doubt.partial,
-            is_reversal=doubt.is_reversal,
-            reverses_trace=doubt.reverses_trace,
-        )
+        terminal_id = doubt.before.terminal_id if doubt.before is not None else ""
+        doubt = replace(doubt, seen=Keys(terminal_id, receipt=receipt))
+    decision = _decision(evidence)
+    if decision is not None and decision.amount is not None:
+        doubt = replace(doubt, partial=True)
     request = PaymentRequest(
         kind=PaymentKind.PURCHASE if kind is PaymentKind.PURCHASE_WITH_CASHBACK else kind,
         amount=amount if kind in AMOUNT_KINDS else None,
@@ -96,7 +98,7 @@ def attempt_from(reference: str, evidence: Evidence, sequence: int | None, *, no
         original=Original(transaction_reference=f"{receipt:04d}" if receipt is not None else "0"),
         authorisation_code="-",
     )
-    return Attempt(request, doubt, decision=_decision(evidence))
+    return Attempt(request, doubt, decision=decision)
 
 
 def _decision(evidence: Evidence) -> Decision | None:

@@ -42,14 +42,14 @@ BUSY: Final = frozenset({0x9C, 0xA0})
 STATUS_ENQUIRY: Final = 0x0501
 
 
-def refused_error(what: str, code: int, *, started: bool = False) -> TerminalRefused:
+def refused_error(what: str, code: int) -> TerminalRefused:
     """A result code as one of our errors."""
     row = result_row(code)
     return TerminalRefused(
         f"the terminal refused {what}: {row.staff.en} (ZVT {code:02X})",
         code=code,
         source="ZVT",
-        money_moved=MoneyMoved.MAYBE if started else MoneyMoved.NO,
+        money_moved=MoneyMoved.NO,
         remedy=row.next_step.en or "see what the terminal shows, then try again",
     )
 
@@ -74,6 +74,8 @@ class Connection:
         """Commands of the terminal that somebody here answers; announced at the next registration."""
         self.currency_number = currency_number
         self.on_unsolicited: Callable[[Message], None] = lambda _: None
+        self.on_event: Listener = lambda _: None
+        """Told of what happens on the way of a command that nobody listens to, such as a status enquiry while idle."""
         self.on_up: Callable[[], Awaitable[None]] | None = None
         """Called once a new connection is registered, before anything else may be sent on it."""
         self.on_down: Callable[[str], None] = lambda _: None
@@ -198,12 +200,12 @@ class Connection:
         if self._pump is None:
             raise LinkUnavailable(f"the connection to {self._name} went away")
         self.side.start(message, now_s=self._now_s(), wait_s=wait_s, master_s=master_s, holds_results=holds_results)
-        if on_sent is not None:
-            on_sent()
         current: asyncio.Future[Finished | Refused] = asyncio.get_running_loop().create_future()
         self._current = current
         self._listener = listener
         try:
+            if on_sent is not None:
+                on_sent()
             self.turn()
             return await current
         finally:
@@ -214,7 +216,12 @@ class Connection:
                 await self._hang_up("the caller went away")
 
     async def _until_free(self) -> None:
-        """Something that staff started at the terminal runs to its end first."""
+        """Something that staff started at the terminal runs to its end first, and an abort gets its answer.
+
+        Else the late answer to the abort would be taken for the answer to the next command.
+        """
+        while self._pump is not None and self.side.abort_unanswered(now_s=self._now_s()):
+            await self._pause(ABORT_ANSWER_S)
         deadline_s = self._now_s() + self.profile.timers.t4_s
         while self._pump is not None and self.side.phase is Phase.LOCAL and self._now_s() < deadline_s:
             await self._pause(self.profile.timers.poll_s)
@@ -318,11 +325,10 @@ class Connection:
             self._down(why)
 
     def _drain(self) -> None:
+        for event in self.side.events_received():
+            self._heard(event)  # what came before the bad byte stays delivered: it may be the end of a payment
         if self._link is not None and (problem := self._link.problem()) is not None and self._pump is not None:
             self._drop(f"what came is no ZVT: {problem}")
-            return
-        for event in self.side.events_received():
-            self._heard(event)
 
     def _heard(self, event: RegisterEvent) -> None:
         match event:
@@ -342,8 +348,7 @@ class Connection:
             case Unsolicited(message):
                 self.on_unsolicited(message)
             case _:
-                if self._listener is not None:
-                    self._listener(event)
+                (self._listener or self.on_event)(event)
 
     async def _poll_for_ever(self) -> None:
         """Notices a terminal that vanished, and gives it leave to run its timed jobs. Source: fact sheet 6.8."""
@@ -363,3 +368,5 @@ class Connection:
 
 # A hang-up waits so long for what is queued to go out.
 CLOSE_S: Final = 3.0
+# How often to look whether an abort was answered.
+ABORT_ANSWER_S: Final = 0.1

@@ -65,6 +65,9 @@ class Decider:
     def result(self, information: StatusInformation, apdu: bytes) -> None:
         """A result has come and waits for an answer."""
         course = self._course
+        if self._is_the_one_before(information):
+            self._reply(answer())  # it is accepted already; this procedure's own result is still to come
+            return
         if course.results and self._apdu == apdu and course.results[-1][1] is Answered.NOT_YET:
             course.results.pop()  # shown again, as we asked
         self._apdu = apdu
@@ -100,6 +103,13 @@ class Decider:
             self._task.cancel()
 
     # -- inside
+
+    def _is_the_one_before(self, information: StatusInformation) -> bool:
+        """Late or doubled: the result of the transaction that was the latest before this one (6.10)."""
+        before, keys = self._attempt.doubt.before, keys_of(information)
+        if before is None or self._attempt.settles is not None:
+            return False
+        return min(before.count, keys.count) > 2 and before.shares_a_number(keys) and before.is_same(keys)
 
     async def _ask_witness(self, payment: Payment) -> None:
         try:

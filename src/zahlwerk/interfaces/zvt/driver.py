@@ -25,7 +25,7 @@ from zahlwerk.interfaces.zvt.attendance import Attendant, answer_question, handl
 from zahlwerk.interfaces.zvt.connection import BUSY, Connection
 from zahlwerk.interfaces.zvt.conversion import COMMAND_OF, approved_payment, totals_from
 from zahlwerk.interfaces.zvt.dictionary import PROGRESS, intermediate_row, status_row
-from zahlwerk.interfaces.zvt.information import StatusInformation, read_information
+from zahlwerk.interfaces.zvt.information import StatusInformation, open_receipts, read_information
 from zahlwerk.interfaces.zvt.messages import Message, Tlv, answer, find_all
 from zahlwerk.interfaces.zvt.payments import Payments
 from zahlwerk.interfaces.zvt.receipts import ReceiptCollector
@@ -111,7 +111,7 @@ class ZvtTerminal(Terminal):
             connection, context,
             on_progress=self._on_progress, on_event=self._on_event, take_receipts=self._take_receipts,
         )  # fmt: skip
-        self.zvt = Services(connection, on_event=self._on_event, carry_out=self._carry_out)
+        self.zvt = Services(connection, on_event=self._on_event, carry_out=self._carry_out, on_run=self._payments.stale)
         """Commands of ZVT beyond this port."""
         self._use_case = ""
         self._reference = ""
@@ -123,6 +123,7 @@ class ZvtTerminal(Terminal):
         connection.on_unsolicited = self._on_unsolicited
         connection.on_down = self._on_down
         connection.on_registered = self._on_registered
+        connection.on_event = self._on_event
 
     @property
     def attendant(self) -> Attendant | None:
@@ -256,7 +257,7 @@ class ZvtTerminal(Terminal):
                 raise NotSupported("list open authorisations", INTERFACE)
             return tuple(
                 OpenEntry(hold=HoldId(str(number)), amount=self._payments.held(number))
-                for number in _open_receipts(end.message)
+                for number in open_receipts(end.message)
             )
 
     # -- figures
@@ -267,8 +268,10 @@ class ZvtTerminal(Terminal):
 
     async def end_of_day(self) -> Totals:
         with self._exclusive("the end of day"):
+            await self._payments.clear_the_past()
             with suppress(TerminalError):
                 await self._warn_of_open_holds()
+            self._payments.stale(supersedes=True)
             return await self._figures(command("end_of_day", password=self._password), Period.ACCOUNTING_PERIOD)
 
     async def _figures(self, message: Message, period: Period) -> Totals:
@@ -292,7 +295,7 @@ class ZvtTerminal(Terminal):
         end = await self._connection.run(message, listener=self._on_event)
         if isinstance(end, Refused):
             return
-        count = len(_open_receipts(end.message))
+        count = len(open_receipts(end.message))
         if count:
             text = f"{count} authorisations are still open: capture or release them, the end of day may refuse"
             self._hub.emit(Notice(text, source=INTERFACE))
@@ -448,6 +451,8 @@ class ZvtTerminal(Terminal):
         match event:
             case Told(message) if message.code == 0x04FF:
                 self._tell_state(message)
+            case Told(message) if message.code == 0x040F and self._connection.side.command == 0x0501:
+                self._payments.stale(supersedes=True)  # a timed job, an end of day perhaps (6.8)
             case Printed(message):
                 self._printed(message)
             case Asked(message) if message.code in ASKED:
@@ -509,7 +514,12 @@ class ZvtTerminal(Terminal):
             self._receipts.clear()
 
     def _standalone(self, information: StatusInformation) -> None:
+        self._payments.stale()
         if information.result != 0 or information.amount_minor is None:
+            return
+        if self._payments.may_be_ours(information):
+            text = "a result came late: a payment that is still open will be asked about"
+            self._hub.emit(Notice(text, source=INTERFACE))
             return
         now = self._context.clock.wall().replace(tzinfo=None)
         amount = Money(information.amount_minor, self._currency)
@@ -524,13 +534,6 @@ class ZvtTerminal(Terminal):
         )
         payment = approved_payment(request, information, state=PaymentState.STANDALONE, now=now)
         self._hub.emit(StandalonePayment(payment.but(standalone=True)))
-
-
-def _open_receipts(message: Message) -> list[int]:
-    """Receipt numbers of open pre-authorisations: a list in TLV, or the first one. Source: fact sheet 2.2, 7.6."""
-    listed: list[object] = [tlv.value for tlv in find_all(message.tlv or (), 0x08)]
-    found = listed or [message.fields.get(0x87)]
-    return [number for number in found if isinstance(number, int) and number > 0]
 
 
 def _text(tlvs: tuple[Tlv, ...], tag: int) -> str:

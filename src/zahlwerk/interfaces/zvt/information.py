@@ -9,9 +9,11 @@ from typing import Any, Final
 
 import msgspec
 
-from zahlwerk.interfaces.zvt.messages import Message, Tlv, Value
+from zahlwerk.interfaces.zvt.messages import Message, Tlv, Value, find_all
 
-__all__ = ["BatchTotals", "SchemeTotal", "StatusInformation", "batch_totals", "read_information"]
+__all__ = [
+    "BatchTotals", "SchemeTotal", "StatusInformation", "batch_totals", "open_receipts", "read_information",
+]  # fmt: skip
 
 
 class StatusInformation(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -234,3 +236,10 @@ def batch_totals(raw: bytes) -> BatchTotals | None:
     except ValueError:
         return None
     return BatchTotals(first, last, slots)
+
+
+def open_receipts(message: Message) -> tuple[int, ...]:
+    """Receipt numbers of open pre-authorisations: a list in TLV, or the first one. Source: fact sheet 2.2, 7.6."""
+    listed: list[object] = [tlv.value for tlv in find_all(message.tlv or (), 0x08)]
+    found = listed or [message.fields.get(0x87)]
+    return tuple(number for number in found if isinstance(number, int) and number > 0)

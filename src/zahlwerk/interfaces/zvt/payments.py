@@ -37,12 +37,12 @@ from zahlwerk.interfaces.zvt.attempts import (
     unknown,
 )
 from zahlwerk.interfaces.zvt.connection import BUSY, Connection, refused_error
-from zahlwerk.interfaces.zvt.conversion import SETTLED, approved_payment, command_for, not_paid
+from zahlwerk.interfaces.zvt.conversion import SETTLED, approved_payment, command_for, not_paid, stay_of
 from zahlwerk.interfaces.zvt.decider import Decider
-from zahlwerk.interfaces.zvt.information import StatusInformation, read_information
+from zahlwerk.interfaces.zvt.information import StatusInformation, open_receipts, read_information
 from zahlwerk.interfaces.zvt.messages import Message, Value
 from zahlwerk.interfaces.zvt.own_receipts import own_receipts
-from zahlwerk.interfaces.zvt.recovery import NOTHING_STORED, Doubt, Finding, Keys, judge, judge_totals, keys_of
+from zahlwerk.interfaces.zvt.recovery import Doubt, Finding, Keys, judge, judge_totals, keys_of
 from zahlwerk.interfaces.zvt.register import Accepted, Asked, Refused, RegisterEvent, Told
 from zahlwerk.interfaces.zvt.settlement import HOST_CONTACT, Course, End, Ending, conclude
 from zahlwerk.lifecycle import PaymentState
@@ -62,6 +62,11 @@ TURNOVER_TOTALS: Final = 0x0610
 ABORT: Final = 0x06B0
 SILENT: Final = 0x03
 """Service byte of 06 20: tell the result, print nothing. Source: fact sheet 2.6."""
+OPEN_RESERVATIONS: Final = 0xB8
+"""The normal end of the enquiry for open pre-authorisations. Source: fact sheet 2.2, 06 23."""
+REVERSED_BEFORE: Final = 0xB4
+NOTHING_TO_SHOW: Final = frozenset({None, 0xFF})
+"""Codes of 06 1E after 06 20 that name no trouble: nothing is stored. Source: fact sheet 2.5, 6.9 step 5."""
 RECOVERY_S: Final = 90.0
 """How long a payment itself tries to find out what became of it; `lookup` goes on from there."""
 
@@ -91,6 +96,8 @@ class Payments:
         self._attempts: OrderedDict[str, Attempt] = OrderedDict()
         self._unsettled: list[Attempt] = []
         self._holds: dict[int, Attempt] = {}
+        self._steps: dict[int, Attempt] = {}
+        self._has_sent = False
         self._latest: Keys | None = None
         self._latest_is_fresh = False
         self._latest_trace: dict[int, int] = {}
@@ -108,8 +115,13 @@ class Payments:
             command: ready-made, where the request does not say it all.
         """
         self._abort_wanted = False
+        earlier = self._attempts.get(request.reference)
+        was_open = earlier is not None and earlier.is_open
         await self._connection.open()
         await self._clear_the_past()
+        known = earlier.payment if earlier is not None and was_open else None
+        if known is not None and known.outcome in {Outcome.UNKNOWN, Outcome.APPROVED}:
+            return known  # asked for again, under the same reference: never sent again
         await self._know_the_latest()
         if command is None:
             command = self._command(request, witness)
@@ -152,7 +164,14 @@ class Payments:
         known = opened.payment if opened is not None else None
         if known is not None and known.state in {PaymentState.CAPTURED, PaymentState.RELEASED}:
             return settled_before(known, amount)
-        await self._clear_the_past(besides=opened)
+        if (step := self._steps.get(receipt)) is not None:
+            found = await self._step_resolved(step)
+            if found.outcome is Outcome.UNKNOWN:
+                return self._hold_settled(step, found)
+            self._forget(step)
+            if found.outcome is Outcome.APPROVED:
+                return settled_before(self._hold_settled(step, found), amount)
+        await self._clear_the_past()
         await self._know_the_latest()
         fields: dict[int, Value] = {0x87: receipt}
         if amount is not None:
@@ -173,9 +192,11 @@ class Payments:
                 reverses_trace=self._latest_trace.get(receipt),
             ),
             decision=CONFIRM,
+            settles=receipt,
+            captures=amount,
         )
         payment = await self._carry_out(step, command, CONFIRM_ALL)
-        return self._hold_settled(receipt, opened, payment, amount)
+        return self._hold_settled(step, payment)
 
     async def resume(self, reference: str, sequence: int | None, evidence: Evidence | None) -> Payment:
         """What became of a payment, asked now if nobody knows yet.
@@ -184,14 +205,22 @@ class Payments:
             PaymentNotFound: nothing is known of it here.
             TerminalBusy: it is running right now.
         """
-        attempt = self._attempts.get(reference) or self._by_receipt(sequence)
+        # A receipt number begins again after an end of day: beside a reference it names nothing of its own.
+        attempt = self._attempts.get(reference) if reference else self._by_receipt(sequence)
         if attempt is None and evidence is not None:
             attempt = attempt_from(reference, evidence, sequence, now=self._now())
+            if self._has_sent:
+                attempt.doubt = replace(attempt.doubt, superseded=True)
             self._remember(attempt)
         if attempt is None:
             raise PaymentNotFound(f"nothing is known here of {reference or sequence!r}")
         if attempt is self._running:
             raise TerminalBusy("this payment is still running")
+        if (step := self._step_of(attempt)) is not None:
+            found = await self._step_resolved(step)
+            if found.outcome in {Outcome.UNKNOWN, Outcome.APPROVED}:
+                return self._hold_settled(step, found)
+            self._forget(step)
         if attempt.payment is not None and not attempt.is_open:
             return attempt.payment
         return await self._recover(attempt, CONFIRM_ALL, "looked up")
@@ -205,7 +234,11 @@ class Payments:
 
         def sent() -> None:
             course.sent = True
-            self._latest_is_fresh = False
+            self._about_to_send(attempt)
+            attempt.payment = unknown(attempt.request, "it is running")
+            if attempt.settles is not None:
+                self._steps[attempt.settles] = attempt
+                self._unsettled.append(attempt)
             self._on_progress(attempt, Progress.SENT)
             if self._abort_wanted:
                 self.abort()
@@ -260,7 +293,8 @@ class Payments:
             if code in BUSY:
                 raise TerminalBusy(f"the terminal is busy and did not start {what} (ZVT {code:02X})")
             raise refused_error(what, code)
-        if end.result is not None:
+        if end.result is not None and end.ending is Ending.APPROVED:
+            # What failed may not be stored: then the latest is still another one, and is asked for.
             self._learn(end.result)
         if end.ending is Ending.DOUBT:
             payment = await self._recover(attempt, witness, end.why)
@@ -293,21 +327,24 @@ class Payments:
         """Ask the terminal until it is known what became of the payment, or time is up."""
         self._on_progress(attempt, Progress.RECOVERING)
         attempt.payment = unknown(attempt.request, why)
+        if attempt.doubted_s is None:
+            attempt.doubted_s = self._now_s()
         until_s = self._now_s() + RECOVERY_S
-        looked_before = False
+        before: Finding | None = None
         answer = why
         while True:
             try:
                 finding, reported = await self._look(attempt, until_s)
             except TerminalError as exc:
                 answer, finding, reported = str(exc), None, None
-            if finding is Finding.OURS or finding is Finding.UNDONE:
-                assert reported is not None
-                return await self._found(attempt, finding, reported, witness)
-            if finding is Finding.OLDER:
-                if looked_before:
+            if finding is Finding.OURS or finding is Finding.UNDONE or finding is Finding.OLDER:
+                is_sure = before is finding or not self._may_change(attempt, finding, reported)
+                if is_sure and finding is Finding.OLDER:
                     return self._settle_as(attempt, not_stored(attempt.request))
-                looked_before = True
+                if is_sure:
+                    assert reported is not None
+                    return await self._found(attempt, finding, reported, witness)
+                before = finding
                 await self._pause(self._profile.timers.second_look_s)
                 if not self._connection.is_closed:
                     continue
@@ -318,16 +355,23 @@ class Payments:
                 return self._settle_as(attempt, unknown(attempt.request, f"{why}; {answer}"))
             await self._pause(self._profile.timers.reconnect_s)
 
+    def _may_change(self, attempt: Attempt, finding: Finding, reported: StatusInformation | None) -> bool:
+        """An auto-reversal or a slow host may still be running: the later answer counts. Source: fact sheet 6.9, 6."""
+        if finding is Finding.OLDER:
+            return True
+        if finding is Finding.UNDONE or reported is None or reported.result != 0 or attempt.doubted_s is None:
+            return False
+        return self._now_s() - attempt.doubted_s < self._profile.timers.second_look_s
+
     async def _look(self, attempt: Attempt, until_s: float) -> tuple[Finding | None, StatusInformation | None]:
         await self._wait_at_rest(until_s)
-        reported = await self._ask_latest()
-        self._latest_is_fresh = True
-        if reported is not None:
-            self._learn(reported)
+        reported, _ = await self._ask_latest()
+        self._note_latest(reported)
         finding = judge(attempt.doubt, reported, tolerance_s=self._profile.timers.clock_tolerance_s)
         if reported is None and self._profile.totals:
-            totals = await self._ask(Message(code=TURNOVER_TOTALS, head={"password": self._profile.password}))
-            finding = judge_totals(attempt.doubt, totals, now=self._now())
+            message = Message(code=TURNOVER_TOTALS, head={"password": self._profile.password})
+            totals, _ = await self._ask(message)
+            finding = judge_totals(attempt.doubt, totals, now=self._now(), terminal_id=self._terminal_id)
         return finding, reported
 
     async def _found(
@@ -343,6 +387,7 @@ class Payments:
             return self._settle_as(
                 attempt, not_paid(request, reported.result, reported, now=now, language=request.language or "en")
             )
+        attempt.doubt = replace(attempt.doubt, seen=keys_of(reported))
         payment = approved_payment(request, reported, state=PaymentState.APPROVED, now=now)
         if attempt.decision is None and not attempt.shown:
             attempt.shown = True
@@ -378,12 +423,16 @@ class Payments:
         request = step_request(PaymentKind.REVERSAL, None, payment.sequence)
         step = Attempt(request, replace(attempt.doubt, is_reversal=True), decision=CONFIRM)
         decider = self._decider(step, course, CONFIRM_ALL)
+
+        def sent() -> None:
+            course.sent = True
+            self._about_to_send(attempt)
+
         try:
             end = await self._connection.run(
-                command, listener=lambda event: self._heard(event, course, decider),
-                on_sent=lambda: setattr(course, "sent", True), holds_results=True,
-            )  # fmt: skip
-        except LinkError as exc:
+                command, listener=lambda event: self._heard(event, course, decider), on_sent=sent, holds_results=True
+            )
+        except TerminalError as exc:
             course.broken = str(exc)
         else:
             if isinstance(end, Refused):
@@ -392,8 +441,8 @@ class Payments:
                 course.ended = end.message
         await decider.finish()
         outcome = conclude(course)
-        if outcome.ending is Ending.APPROVED:
-            if outcome.result is not None:
+        if outcome.ending is Ending.APPROVED or outcome.code == REVERSED_BEFORE:
+            if outcome.ending is Ending.APPROVED and outcome.result is not None:
                 self._learn(outcome.result)
             state = PaymentState.RELEASED if is_hold else PaymentState.ROLLED_BACK
             return payment.but(
@@ -422,15 +471,17 @@ class Payments:
         end = await self._connection.run(Message(code=STATUS_ENQUIRY), listener=self._on_event)
         if isinstance(end, Refused):
             return end.answer.code & 0xFF
+        if not end.is_success:
+            return end.message.head_number("result") or 0xFF
         return end.message.head_number("status") or 0
 
-    async def _ask_latest(self, *, here: bool = False) -> StatusInformation | None:
-        """The transaction that the terminal stored last; None if it shows none."""
+    async def _ask_latest(self, *, here: bool = False) -> tuple[StatusInformation | None, bool]:
+        """The transaction that the terminal stored last, if it shows one; and whether it says that there is none."""
         head = {"password": self._profile.password}
         tlv = () if self._profile.tlv else None
         return await self._ask(Message(code=REPEAT_RECEIPT, head=head, fields={0x03: SILENT}, tlv=tlv), here=here)
 
-    async def _ask(self, message: Message, *, here: bool = False) -> StatusInformation | None:
+    async def _ask(self, message: Message, *, here: bool = False) -> tuple[StatusInformation | None, bool]:
         found: list[StatusInformation] = []
 
         def heard(event: RegisterEvent) -> None:
@@ -442,10 +493,13 @@ class Payments:
         if isinstance(end, Refused):
             if end.answer.code & 0xFF in BUSY:
                 raise TerminalBusy("the terminal is busy")
-            return None
-        if not end.is_success and end.message.head_number("result") in BUSY:
+            return None, False
+        if end.is_success:
+            return (found[-1] if found else None), False
+        code = end.message.head_number("result")
+        if code in BUSY:
             raise TerminalBusy("the terminal is busy")
-        return found[-1] if found and end.is_success else None
+        return None, code in NOTHING_TO_SHOW
 
     # -- what is known of the terminal's latest transaction
 
@@ -465,12 +519,20 @@ class Payments:
         if not self._profile.repeats:
             self._latest = None
             return
-        latest = await self._ask_latest(here=here)
+        latest, is_empty = await self._ask_latest(here=here)
+        self._note_latest(latest)
         if latest is None:
-            self._latest = NOTHING_STORED
-        else:
-            self._learn(latest)
-        self._latest_is_fresh = True
+            # Any other refusal (no paper, end of day overdue ...) says nothing about what is stored.
+            self._latest = Keys(self._terminal_id) if is_empty else None
+            self._latest_is_fresh = is_empty
+
+    def _note_latest(self, reported: StatusInformation | None) -> None:
+        """What the terminal shows as its latest transaction, just now."""
+        self._latest_is_fresh = False
+        if reported is None:
+            return
+        self._latest = None
+        self._learn(reported)
 
     def _learn(self, information: StatusInformation) -> None:
         keys = keys_of(information)
@@ -481,6 +543,33 @@ class Payments:
             self._latest_trace[keys.receipt] = keys.trace
             while len(self._latest_trace) > ATTEMPTS_MAX:
                 del self._latest_trace[next(iter(self._latest_trace))]
+
+    def stale(self, *, supersedes: bool = False) -> None:
+        """Something ran that is no payment of ours: the terminal's latest transaction may be another one now.
+
+        Args:
+            supersedes: it is another one.
+        """
+        self._latest_is_fresh = False
+        if supersedes:
+            self._about_to_send(None)
+
+    def may_be_ours(self, information: StatusInformation) -> bool:
+        """Whether a result that comes unasked may belong to a payment of ours that is still open."""
+        open_ones = [*self._unsettled_now(), *([self._running] if self._running is not None else [])]
+        return any(attempt.doubt.amount_minor in {None, information.amount_minor} for attempt in open_ones)
+
+    def _about_to_send(self, mine: Attempt | None) -> None:
+        """From now on the latest transaction may be this one: it proves nothing about those that are still open."""
+        self._latest_is_fresh = False
+        self._has_sent = True
+        for attempt in (*self._attempts.values(), *self._steps.values()):
+            if attempt is not mine and (attempt.payment is None or attempt.is_open):
+                attempt.doubt = replace(attempt.doubt, superseded=True)
+
+    @property
+    def _terminal_id(self) -> str:
+        return self._connection.side.registration.terminal_id
 
     # -- inside
 
@@ -523,6 +612,9 @@ class Payments:
     def _attempt(self, request: PaymentRequest, command: Message) -> Attempt:
         receipt = command.number(0x87)
         is_undoing = request.kind in {PaymentKind.REVERSAL, PaymentKind.RESERVATION_CANCEL}
+        reverses = self._latest_trace.get(receipt) if is_undoing and receipt is not None else None
+        if request.kind is PaymentKind.RESERVATION_CANCEL and request.original is not None:
+            reverses = stay_of(request.original.transaction_reference).trace or reverses
         return Attempt(
             request,
             Doubt(
@@ -531,15 +623,49 @@ class Payments:
                 before=self._latest,
                 partial=request.partial_approval,
                 is_reversal=is_undoing,
-                reverses_trace=self._latest_trace.get(receipt) if is_undoing and receipt is not None else None,
+                reverses_trace=reverses,
             ),
         )
 
-    def _hold_settled(self, receipt: int, opened: Attempt | None, payment: Payment, amount: Money | None) -> Payment:
+    def _step_of(self, attempt: Attempt) -> Attempt | None:
+        """The capture or release of this hold of which nobody knows yet."""
+        receipt = attempt.payment.sequence if attempt.payment is not None else None
+        if receipt is None or self._holds.get(receipt) is not attempt:
+            return None
+        step = self._steps.get(receipt)
+        if step is None or step.is_open or (step.payment is not None and step.payment.outcome is Outcome.APPROVED):
+            return step
+        return None
+
+    async def _step_resolved(self, step: Attempt) -> Payment:
+        """What became of a capture or release, asked now; one whose hold is still listed as open did not happen."""
+        if step.payment is not None and not step.is_open:
+            return step.payment
+        payment = await self._recover(step, CONFIRM_ALL, "still open")
+        if payment.outcome is Outcome.UNKNOWN and step.settles is not None:
+            with suppress(TerminalError):
+                if step.settles in await self._open_holds():
+                    return self._settle_as(step, not_stored(step.request))
+        return payment
+
+    async def _open_holds(self) -> tuple[int, ...]:
+        """Receipt numbers of what the terminal lists as open. Source: fact sheet 6.4."""
+        tlv = () if self._profile.tlv else None
+        end = await self._connection.run(
+            Message(code=0x0623, fields={0x87: b"\xff\xff"}, tlv=tlv), listener=self._on_event
+        )
+        if isinstance(end, Refused) or end.message.head_number("result") != OPEN_RESERVATIONS:
+            return ()
+        return open_receipts(end.message)
+
+    def _hold_settled(self, step: Attempt, payment: Payment) -> Payment:
+        assert step.settles is not None
+        receipt, opened = step.settles, self._holds.get(step.settles)
         state = payment.state
         if payment.outcome is Outcome.APPROVED:
-            state = PaymentState.RELEASED if amount is None else PaymentState.CAPTURED
+            state = PaymentState.RELEASED if step.captures is None else PaymentState.CAPTURED
         elif payment.outcome is not Outcome.UNKNOWN:
+            self._forget(step)
             raise TerminalRefused(
                 f"the hold was not settled: {payment.message}", code=payment.result_code, source="ZVT",
                 money_moved=MoneyMoved.MAYBE, remedy="it is still held: try again",
@@ -548,9 +674,13 @@ class Payments:
             payment = payment.but(outcome=Outcome.ABORTED, approved=None)
         payment = payment.but(state=state, sequence=receipt, kind=PaymentKind.AUTHORISATION)
         if opened is not None:
-            opened.payment = payment.but(reference=opened.request.reference)
-            payment = opened.payment
-        elif state is not PaymentState.UNKNOWN:
+            payment = payment.but(reference=opened.request.reference)
+        if state is PaymentState.UNKNOWN:
+            return payment
+        self._forget(step)
+        if opened is not None:
+            opened.payment = payment
+        else:
             self._holds[receipt] = settled_elsewhere(receipt, payment)
         return payment
 
@@ -568,13 +698,21 @@ class Payments:
         self._ended(attempt, payment)
         return payment
 
-    async def _clear_the_past(self, besides: Attempt | None = None) -> None:
+    async def clear_the_past(self) -> None:
+        """What is still open is asked about, before something runs after which nobody could tell any more."""
+        if self._unsettled_now():
+            await self._connection.open()
+            await self._clear_the_past()
+
+    async def _clear_the_past(self) -> None:
         """An earlier payment that is still open is settled before another may start."""
-        for attempt in self._unsettled_now():
-            if attempt is not besides:
+        for attempt in tuple(self._unsettled_now()):
+            if attempt.settles is not None:
+                await self._step_resolved(attempt)
+            else:
                 await self._recover(attempt, CONFIRM_ALL, "still open")
-                if attempt.is_open:
-                    self._unsettled.remove(attempt)  # told as UNKNOWN; only `lookup` goes on asking
+            if attempt.is_open:  # told as UNKNOWN; only `lookup` goes on asking
+                self._unsettled = [other for other in self._unsettled if other is not attempt]
 
     def _unsettled_now(self) -> list[Attempt]:
         self._unsettled = [attempt for attempt in self._unsettled if attempt.is_open]
@@ -594,7 +732,10 @@ class Payments:
             self._attempts.popitem(last=False)
 
     def _forget(self, attempt: Attempt) -> None:
-        self._attempts.pop(attempt.request.reference, None)
+        if self._attempts.get(attempt.request.reference) is attempt:
+            del self._attempts[attempt.request.reference]
+        if attempt.settles is not None and self._steps.get(attempt.settles) is attempt:
+            del self._steps[attempt.settles]
         self._unsettled = [other for other in self._unsettled if other is not attempt]
 
     def _now(self) -> datetime:

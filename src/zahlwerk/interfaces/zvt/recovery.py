@@ -21,6 +21,8 @@ from zahlwerk.interfaces.zvt.timers import TIMERS
 __all__ = ["NOTHING_STORED", "Doubt", "Finding", "Keys", "judge", "judge_totals", "keys_of", "terminal_moment"]
 
 EMPTY_STORE_PROVES_FOR: Final = timedelta(minutes=5)
+LASTS_AT_MOST: Final = timedelta(hours=1)
+"""A transaction that is asked about from another process and began later than this is another one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +52,21 @@ class Keys:
         ]
         return bool(pairs) and all(mine == theirs for mine, theirs in pairs)
 
+    def is_other_terminal(self, other: Keys) -> bool:
+        """Both name a terminal, and not the same one: it was replaced, and proves nothing about the old one."""
+        return bool(self.terminal_id and other.terminal_id) and self.terminal_id != other.terminal_id
+
+    def shares_a_number(self, other: Keys) -> bool:
+        """Some number of both is equal, whatever the others are."""
+        mine = (self.receipt, self.trace, self.turnover)
+        theirs = (other.receipt, other.trace, other.turnover)
+        return any(one and one == two for one, two in zip(mine, theirs, strict=True))
+
+    @property
+    def count(self) -> int:
+        """How many things there are to compare."""
+        return sum(one is not None for one in self._comparable())
+
     def _comparable(self) -> tuple[object, ...]:
         return (self.receipt or None, self.trace or None, self.turnover or None, self.date or None, self.time or None)
 
@@ -69,7 +86,7 @@ class Keys:
 
 
 NOTHING_STORED: Final = Keys()
-"""The terminal had no transaction to show."""
+"""A terminal without a name had no transaction to show. One with a name: `is_empty`."""
 
 
 def keys_of(information: StatusInformation) -> Keys:
@@ -101,6 +118,10 @@ class Doubt:
     is_reversal: bool = False
     reverses_trace: int | None = None
     """Of a reversal: the trace number of what it undoes."""
+    superseded: bool = False
+    """Another transaction was sent since: the latest one may be that one."""
+    remembered: bool = True
+    """It began in this process, which knows all that was sent since; else only its evidence is left."""
 
     def to_evidence(self) -> Mapping[str, str]:
         """What must be written down before anything is sent."""
@@ -132,6 +153,7 @@ class Doubt:
             partial=evidence.get("partial") == "1",
             is_reversal=is_reversal,
             reverses_trace=int(reverses) if reverses.isascii() and reverses.isdecimal() else None,
+            remembered=False,
         )
 
 
@@ -155,32 +177,42 @@ def judge(
         # The terminal stores nothing, and stored nothing before: one that shows nothing at all proves nothing.
         return Finding.UNCLEAR
     keys = keys_of(reported)
-    if doubt.seen is not None:
-        return _judge_seen(doubt, doubt.seen, keys, reported)
-    if doubt.before is None or keys.is_empty:
+    if any(known is not None and known.is_other_terminal(keys) for known in (doubt.before, doubt.seen)):
         return Finding.UNCLEAR
-    if doubt.before.is_same(keys):
+    before = doubt.before
+    if before is not None and before.is_same(keys) and (doubt.seen is None or before.count > doubt.seen.count):
         return Finding.OLDER
-    if _is_older_than_start(doubt, reported, tolerance_s):
-        # Neither the one from before nor younger than ours: the store was read from another end.
+    if reported.totals:
+        return Finding.UNCLEAR  # an end of day, shown as the latest (6.6): its sum may be any amount
+    if doubt.seen is not None:
+        return _judge_seen(doubt, doubt.seen, keys, reported, tolerance_s)
+    if before is None or keys.is_empty or doubt.superseded:
+        return Finding.UNCLEAR
+    if before.shares_a_number(keys):
+        # The one from before, told differently? Or numbers that began again? Nobody can tell.
+        return Finding.UNCLEAR
+    if _is_out_of_time(doubt, reported, tolerance_s):
+        # Neither the one from before nor of our time: the store was read from another end, or somebody else paid.
         return Finding.UNCLEAR
     if doubt.is_reversal:
-        undoes = reported.original_trace is not None and reported.original_trace == doubt.reverses_trace
+        undoes = reported.original_trace and reported.original_trace == doubt.reverses_trace
         return Finding.OURS if undoes or reported.result else Finding.UNCLEAR
     if not _amount_fits(doubt, reported):
         return Finding.UNCLEAR
-    if reported.original_trace is not None and reported.result == 0:
-        return Finding.UNDONE
+    if reported.original_trace and reported.result == 0:
+        return Finding.UNCLEAR if reported.original_trace == before.trace else Finding.UNDONE
     return Finding.OURS
 
 
-def judge_totals(doubt: Doubt, totals: StatusInformation | None, *, now: datetime) -> Finding:
+def judge_totals(doubt: Doubt, totals: StatusInformation | None, *, now: datetime, terminal_id: str = "") -> Finding:
     """The last witness where the terminal shows no transaction: an empty turnover store, empty before and now.
 
     Only right after the doubtful transaction and on the same day of the terminal: later, an end of day may have emptied
     it. Anything else in the totals proves nothing: counters wrap, and some terminals fill the slots with rubbish (3.4).
     """
-    if totals is None or totals.result not in {0, None} or doubt.before != NOTHING_STORED:
+    if totals is None or totals.result not in {0, None} or doubt.before is None or not doubt.before.is_empty:
+        return Finding.UNCLEAR
+    if doubt.superseded or doubt.before.is_other_terminal(Keys(totals.terminal_id or terminal_id)):
         return Finding.UNCLEAR
     counted = batch_totals(totals.totals)
     age = now.replace(tzinfo=None) - doubt.started.replace(tzinfo=None)
@@ -191,17 +223,18 @@ def judge_totals(doubt: Doubt, totals: StatusInformation | None, *, now: datetim
     return Finding.OLDER
 
 
-def _judge_seen(doubt: Doubt, seen: Keys, keys: Keys, reported: StatusInformation) -> Finding:
+def _judge_seen(doubt: Doubt, seen: Keys, keys: Keys, reported: StatusInformation, tolerance_s: float) -> Finding:
+    """By what its own 04 0F said. After a restart that may be no more than a receipt number, which begins again."""
     if seen.is_same(keys):
-        return Finding.OURS
+        alike = doubt.is_reversal or reported.result or _amount_fits(doubt, reported)
+        certain = seen.count > 1 or (alike and not _is_out_of_time(doubt, reported, tolerance_s))
+        return Finding.OURS if certain else Finding.UNCLEAR
     if reported.result and seen.receipt is not None and (seen.receipt, seen.trace) == (keys.receipt, keys.trace):
         # Taken back after it was shown, under its numbers but at a later time. An approval must agree in everything:
         # numbers of what was reversed may be used again (6.9).
         return Finding.OURS
-    if reported.result == 0 and reported.original_trace is not None and reported.original_trace == seen.trace:
+    if reported.result == 0 and reported.original_trace and reported.original_trace == seen.trace:
         return Finding.UNDONE
-    if doubt.before is not None and not doubt.before.is_empty and doubt.before.is_same(keys):
-        return Finding.OLDER
     return Finding.UNCLEAR
 
 
@@ -216,12 +249,14 @@ def _amount_fits(doubt: Doubt, reported: StatusInformation) -> bool:
     return doubt.partial and 0 < reported.amount_minor < doubt.amount_minor
 
 
-def _is_older_than_start(doubt: Doubt, reported: StatusInformation, tolerance_s: float) -> bool:
+def _is_out_of_time(doubt: Doubt, reported: StatusInformation, tolerance_s: float) -> bool:
+    """From before it was sent; or so long after it that it must be something that another process sent."""
     moment = terminal_moment(reported.date, reported.time, near=doubt.started)
     if moment is None:
         return False
     started = doubt.started.replace(tzinfo=None)
-    return moment < started - timedelta(seconds=tolerance_s)
+    tolerance = timedelta(seconds=tolerance_s)
+    return moment < started - tolerance or (not doubt.remembered and moment > started + LASTS_AT_MOST + tolerance)
 
 
 def terminal_moment(date: str, time: str, *, near: datetime) -> datetime | None:

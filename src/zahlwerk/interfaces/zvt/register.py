@@ -281,6 +281,7 @@ class RegisterSide:
         self.phase = Phase.WAIT_ACK
         self._holds_results = holds_results
         self._failed_result = False
+        self._abort_until_s = None
         self._master_s = self._timers.t4_s if master_s is None else master_s
         self._expire_in(self._timers.t3_s if wait_s is None else wait_s, now_s)
 
@@ -299,6 +300,10 @@ class RegisterSide:
         if self.phase in {Phase.WAIT_ACK, Phase.MASTER}:
             self._abort_wanted = True
             self._abort_now(now_s)
+
+    def abort_unanswered(self, *, now_s: float) -> bool:
+        """The answer to an abort may still come, even after the end of what it should have stopped (6.7)."""
+        return self._abort_until_s is not None and now_s < self._abort_until_s
 
     def abandon(self) -> None:
         """The command that ran is over as far as we care; only when the terminal is known to be at rest."""
@@ -371,7 +376,7 @@ class RegisterSide:
                 self._end(Finished(self.command, message))
             else:
                 self._accept(message, now_s)
-        elif self.phase is Phase.MASTER and self._abort_until_s is not None:
+        elif self.phase is not Phase.DOWN and self._abort_until_s is not None:
             self._abort_until_s = None
             self._events.append(AbortAnswered(message))
         # Anything else is a late or doubled answer (6.1): no news in it.
@@ -456,7 +461,6 @@ class RegisterSide:
         self._deadline_s = None
         self._owed = None
         self._abort_wanted = False
-        self._abort_until_s = None
         self._events.append(event)
 
     def _listen_on(self, now_s: float) -> None:

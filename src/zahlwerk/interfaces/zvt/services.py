@@ -11,7 +11,7 @@ from typing import Final
 
 from zahlwerk.errors import InvalidRequest
 from zahlwerk.interfaces.zvt.connection import Connection, refused_error
-from zahlwerk.interfaces.zvt.dictionary import COMMANDS
+from zahlwerk.interfaces.zvt.dictionary import COMMANDS, Direction, Ending
 from zahlwerk.interfaces.zvt.information import StatusInformation, read_information
 from zahlwerk.interfaces.zvt.messages import Message, Tlv, Value
 from zahlwerk.interfaces.zvt.register import Finished, Refused, RegisterEvent, Told
@@ -38,11 +38,16 @@ class Services:
         *,
         on_event: Callable[[RegisterEvent], None],
         carry_out: Callable[[PaymentRequest, Message, Witness], Awaitable[Payment]],
+        on_run: Callable[[], None] = lambda: None,
     ) -> None:
+        """Args:
+        on_run: told of every procedure: afterwards the terminal's latest transaction may be another one.
+        """
         self._connection = connection
         self._profile = connection.profile
         self._on_event = on_event
         self._carry_out = carry_out
+        self._on_run = on_run
 
     async def log_off(self) -> None:
         """End the registration (06 02): the terminal may be operated by hand again."""
@@ -197,8 +202,8 @@ class Services:
     async def raw(self, message: Message) -> Message:
         """Any command at all, for what is not here; the message it ended with. Not for commands that move money."""
         row = COMMANDS.get(message.code)
-        if row is None or row.moves_money:
-            raise InvalidRequest("raw commands must be ZVT's, and move no money")
+        if row is None or row.moves_money or row.direction is Direction.TO_REGISTER:
+            raise InvalidRequest("raw commands must be the register's, and move no money")
         return (await self.run(message, is_long=True)).message
 
     async def run(
@@ -221,7 +226,14 @@ class Services:
             TerminalRefused: it was refused, or failed.
         """
         timers = self._profile.timers
-        name = COMMANDS[message.code].title
+        row = COMMANDS[message.code]
+        if row.moves_money:
+            raise InvalidRequest(
+                f"{row.title} moves money: it needs its own method", remedy="use transact or terminal.zvt"
+            )
+        if row.ending is Ending.PROCEDURE:
+            self._on_run()
+        name = row.title
 
         def heard(event: RegisterEvent) -> None:
             if listener is not None:
@@ -237,7 +249,7 @@ class Services:
             raise refused_error(name, end.answer.head_number("result") or end.answer.code & 0xFF)
         if not end.is_success:
             code = end.message.head_number("result")
-            raise refused_error(name, 0xFF if code is None else code, started=COMMANDS[message.code].moves_money)
+            raise refused_error(name, 0xFF if code is None else code)
         return end
 
     def _tlv(self) -> tuple[Tlv, ...] | None:

@@ -290,6 +290,7 @@ class _Conversation:
         await terminal.clock.sleep_until(terminal.clock.now_s() + habits.card_s)
         await self.ask(bytes.fromhex("04 FF 01 0E"))
         target = next((row for row in reversed(terminal.rows) if row.receipt == named and row.stands), None)
+        target = None if code == "060c" else target
         if self.aborted:
             await self.ask(bytes.fromhex("06 1E 01 6C"))
             return

@@ -10,13 +10,15 @@ from datetime import datetime
 import pytest
 
 from zahlwerk.errors import InvalidRequest, TerminalRefused
+from zahlwerk.events import Printer
 from zahlwerk.interfaces.zvt.attendance import Attendant, MenuItem, Question, handled_by
 from zahlwerk.interfaces.zvt.connection import Connection
 from zahlwerk.interfaces.zvt.driver import ZvtTerminal
 from zahlwerk.interfaces.zvt.framing import ApduDecoder, PlainLink
 from zahlwerk.interfaces.zvt.messages import Message
-from zahlwerk.interfaces.zvt.profiles import STANDARD
+from zahlwerk.interfaces.zvt.profiles import STANDARD, Profile
 from zahlwerk.money import Currency, Money
+from zahlwerk.payment import Outcome, Payment
 from zahlwerk.transport.memory import memory_pair
 from zahlwerk.transport.stream import ByteStream, StreamEnded
 from zahlwerk.urls import Context
@@ -65,8 +67,11 @@ class Device:
 Work = Callable[[ZvtTerminal], Awaitable[object]]
 
 
-async def at(device: Device, work: Work, attendant: Attendant | None = None) -> None:
-    connection = Connection(device.dial, PlainLink, Context(), STANDARD.but(poll_s=0.0), name="device")
+QUIET = STANDARD.but(poll_s=0.0)
+
+
+async def at(device: Device, work: Work, attendant: Attendant | None = None, *, profile: Profile = QUIET) -> None:
+    connection = Connection(device.dial, PlainLink, Context(), profile, name="device")
     terminal = ZvtTerminal(connection, Context(), currency=EUR)
     if attendant is not None:
         terminal.attendant = attendant
@@ -76,7 +81,7 @@ async def at(device: Device, work: Work, attendant: Attendant | None = None) -> 
 
 
 MOMENT = datetime(2026, 3, 18, 14, 23, 7)
-DIRECT = {code: [OK] for code in ("06 02", "06 E0", "06 E1", "06 E2", "06 C5", "06 B0")}
+DIRECT = {code: [OK] for code in ("06 02", "06 E0", "06 E1", "06 E2", "06 C5", "06 B0", "06 D1", "06 D3")}
 SERVICES: list[tuple[str, Work, str]] = [
     ("log-off", lambda t: t.zvt.log_off(), "06 02 00"),
     ("diagnosis", lambda t: t.zvt.diagnose(), "06 70 05 06 03 1B 01 02"),
@@ -94,6 +99,16 @@ SERVICES: list[tuple[str, Work, str]] = [
     ("password", lambda t: t.zvt.change_password("123456"), "06 95 06 00 00 00 12 34 56"),
     ("OPT", lambda t: t.zvt.opt_action(), "08 20 00"),
     ("eject", lambda t: t.zvt.eject_card(), "06 B0 02 D2 00"),
+    ("service mode", lambda t: t.zvt.service_mode(), "08 01 03 00 00 00"),
+    ("print line", lambda t: t.zvt.print_line("Beleg 0153", attribute=0x40), "06 D1 0B 40 42 65 6C 65 67 20 30 31 35 33"),
+    (
+        "print block", lambda t: t.zvt.print_block(["A", "B"]),
+        "06 D3 10 06 0E 25 0C 09 01 00 07 01 41 07 01 42 09 01 81",
+    ),
+    (
+        "registration", lambda t: t.zvt.register(config=0x3E, service=0x02, receipt_parameters=0x08),
+        "06 00 1B 00 00 00 3E 09 78 03 02 06 11 1A 02 FF FF 26 04 0A 02 06 D3 40 01 30 1F 04 01 08",
+    ),
     ("field off", lambda t: t.zvt.close_card_session(), "06 C5 00"),
     (
         "display", lambda t: t.zvt.display(["Bitte Geld", "einlegen"], beeps=1),
@@ -151,6 +166,95 @@ class TestServices:
         await at(device, work)
         assert booked == [True]
         assert "06 0C 0F 04 00 00 00 00 01 50 87 01 53 49 09 78 06 00" in device.heard
+
+
+EUR_100 = Money(10_000, EUR)
+ATTRIBUTE = "30 35 38 38 31 32 00 00"
+MONEY_SERVICES: list[tuple[str, Callable[[ZvtTerminal], Awaitable[Payment]], str, str]] = [
+    (
+        "partial reversal by receipt",
+        lambda t: t.zvt.partial_reversal(154, Money(3660, EUR)),
+        "06 23", "06 23 0F 87 01 54 04 00 00 00 00 36 60 49 09 78 06 00",
+    ),
+    (
+        "booking of a reservation",
+        lambda t: t.zvt.partial_reversal("0154-276-058812", Money(3660, EUR)),
+        "06 23", f"06 23 1C 87 01 54 04 00 00 00 00 36 60 49 09 78 0B 00 02 76 3B {ATTRIBUTE} 06 00",
+    ),
+    (
+        "reversal of an external reservation",
+        lambda t: t.zvt.reverse_external_reservation("0154-276-058812", EUR_100),
+        "06 26", f"06 26 1D 04 00 00 00 01 00 00 49 09 78 0B 00 02 76 3B {ATTRIBUTE} 06 04 1F 06 01 02",
+    ),
+    (
+        "the same of an extension with a long trace",
+        lambda t: t.zvt.reverse_external_reservation("0154-1234567-058812", EUR_100, extension=True),
+        "06 26",
+        f"06 26 24 04 00 00 00 01 00 00 49 09 78 0B 00 00 00 3B {ATTRIBUTE} 06 0B 1F 06 01 03 1F 2B 04 01 23 45 67",
+    ),
+    (
+        "top-up",
+        lambda t: t.zvt.top_up(17, Money(1500, EUR), reference="up-1"),
+        "06 09", "06 09 0F 00 17 01 04 00 00 00 00 15 00 49 09 78 06 00",
+    ),
+]  # fmt: skip
+
+
+class TestMoneyServices:
+    """They have the protection of a payment: evidence first, the answer to 04 0F by the witness, doubts asked about."""
+
+    @pytest.mark.parametrize(("work", "code", "sent"), [pytest.param(w, c, s, id=n) for n, w, c, s in MONEY_SERVICES])
+    async def test_go_out_as_the_fact_sheet_has_them_and_are_witnessed(
+        self, work: Callable[[ZvtTerminal], Awaitable[Payment]], code: str, sent: str
+    ) -> None:
+        device = Device({code: [OK, "04 0F 09 27 00 04 00 00 00 00 36 60", DONE]})
+        outcomes: list[Outcome] = []
+
+        async def run(terminal: ZvtTerminal) -> None:
+            outcomes.append((await work(terminal)).outcome)
+
+        await at(device, run)
+        assert sent in device.heard
+        assert outcomes == [Outcome.APPROVED]
+
+    @pytest.mark.parametrize(("work", "code", "sent"), [pytest.param(w, c, s, id=n) for n, w, c, s in MONEY_SERVICES])
+    async def test_that_end_without_a_result_are_not_told_as_done(
+        self, work: Callable[[ZvtTerminal], Awaitable[Payment]], code: str, sent: str
+    ) -> None:
+        device = Device({code: [OK, DONE]})
+        outcomes: list[Outcome] = []
+
+        async def run(terminal: ZvtTerminal) -> None:
+            outcomes.append((await work(terminal)).outcome)
+
+        await at(device, run)
+        assert outcomes == [Outcome.UNKNOWN]
+        assert device.heard.count(sent) == 1
+
+    async def test_a_reservation_of_another_terminal_needs_trace_and_approval_code(self) -> None:
+        with pytest.raises(InvalidRequest):
+            await at(Device(), lambda terminal: terminal.zvt.reverse_external_reservation("0154", EUR_100))
+
+    async def test_money_has_no_back_door(self) -> None:
+        """`run` would accept a result on nobody's word."""
+        with pytest.raises(InvalidRequest):
+            await at(Device(), lambda terminal: terminal.zvt.run(Message(code=0x060C, fields={0x04: 1, 0x87: 1})))
+        with pytest.raises(InvalidRequest):
+            await at(Device(), lambda terminal: terminal.zvt.raw(Message(code=0x040F)))
+
+
+class TestPrintingAtTheTerminal:
+    async def test_ends_with_the_answer(self) -> None:
+        """06 D3 goes both ways; sent by the register it has no 06 0F (2.2)."""
+        found: list[Printer] = []
+
+        async def work(terminal: ZvtTerminal) -> None:
+            found.append(await asyncio.wait_for(terminal.print("A"), 3.0))
+
+        profile = STANDARD.but(poll_s=0.0, prints=True)
+        await at(Device({"06 D3": [OK]}), work, profile=profile)
+        await at(Device({"06 D3": ["84 CC 00"]}), work, profile=profile)
+        assert found == [Printer.FINE, Printer.OUT_OF_PAPER]
 
 
 class Waiter(Attendant):

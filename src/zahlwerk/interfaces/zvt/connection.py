@@ -73,6 +73,12 @@ class Connection:
         self.handled = handled
         """Commands of the terminal that somebody here answers; announced at the next registration."""
         self.currency_number = currency_number
+        self.config = profile.config
+        """Config byte of the registration."""
+        self.service: int | None = None
+        """Service byte of the registration, BMP 03."""
+        self.receipt_parameters: int | None = None
+        """Tag 1F04 of the registration."""
         self.on_unsolicited: Callable[[Message], None] = lambda _: None
         self.on_event: Listener = lambda _: None
         """Told of what happens on the way of a command that nobody listens to, such as a status enquiry while idle."""
@@ -248,10 +254,16 @@ class Connection:
             raise
         self.broke = False
 
+    def registration(self) -> Message:
+        """How we introduce ourselves."""
+        return registration_for(
+            self.profile.but(config=self.config), currency_number=self.currency_number, handled=self.handled,
+            service=self.service, receipt_parameters=self.receipt_parameters,
+        )  # fmt: skip
+
     async def _register(self) -> None:
-        message = registration_for(self.profile, currency_number=self.currency_number, handled=self.handled)
         try:
-            end = await self._run(message)
+            end = await self._run(self.registration())
         except LinkLost as exc:
             raise PeerSilent(
                 f"{self._name} does not answer as a ZVT terminal: {exc}",

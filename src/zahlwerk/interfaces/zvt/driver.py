@@ -163,13 +163,13 @@ class ZvtTerminal(Terminal):
             features.add(Feature.ABORT)
         if profile.totals:
             features.add(Feature.TOTALS)
-        if profile.config & Config.PAYMENT_RECEIPTS:
+        if self._connection.config & Config.PAYMENT_RECEIPTS:
             features |= {Feature.RECEIPTS, Feature.RECEIPT_COPY}
         if profile.prints:
             features.add(Feature.PRINT)
         if profile.displays:
             features |= {Feature.ASK, Feature.DISPLAY}
-        if not profile.config & Config.LOCK_PAYMENT:
+        if not self._connection.config & Config.LOCK_PAYMENT:
             features.add(Feature.STANDALONE)
         return Capabilities(
             kinds=frozenset(COMMAND_OF),

@@ -301,7 +301,10 @@ class Payments:
         else:
             payment = self._known(attempt, end)
         receipts = self._take_receipts() or own_receipts(
-            payment, course.told, self._profile, language=attempt.request.language or "de"
+            payment,
+            course.told,
+            self._profile.but(config=self._connection.config),
+            language=attempt.request.language or "de",
         )
         payment = payment.but(receipts=(*payment.receipts, *receipts))
         self._ended(attempt, payment)
@@ -512,7 +515,7 @@ class Payments:
             await self._read_latest(here=True)
 
     async def _know_the_latest(self) -> None:
-        if not self._latest_is_fresh or not self._profile.config & 0x10:
+        if not self._latest_is_fresh or not self._connection.config & 0x10:
             await self._read_latest(here=False)
 
     async def _read_latest(self, *, here: bool) -> None:

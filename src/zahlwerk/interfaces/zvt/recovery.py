@@ -21,8 +21,10 @@ from zahlwerk.interfaces.zvt.timers import TIMERS
 __all__ = ["NOTHING_STORED", "Doubt", "Finding", "Keys", "judge", "judge_totals", "keys_of", "terminal_moment"]
 
 EMPTY_STORE_PROVES_FOR: Final = timedelta(minutes=5)
-LASTS_AT_MOST: Final = timedelta(hours=1)
-"""A transaction that is asked about from another process and began later than this is another one."""
+LASTS_AT_MOST: Final = timedelta(minutes=15)
+"""What is reported to another process and is younger than this is something else that was sent meanwhile."""
+RECEIPT_MAX: Final = 9_999
+COUNTER_MAX: Final = 999_999
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +63,17 @@ class Keys:
         mine = (self.receipt, self.trace, self.turnover)
         theirs = (other.receipt, other.trace, other.turnover)
         return any(one and one == two for one, two in zip(mine, theirs, strict=True))
+
+    def is_followed_by(self, other: Keys) -> bool:
+        """The other one is the very next of its terminal; where nothing was stored, the first of all."""
+        for mine, theirs, highest in (
+            (self.receipt, other.receipt, RECEIPT_MAX),
+            (self.trace, other.trace, COUNTER_MAX),
+            (self.turnover, other.turnover, COUNTER_MAX),
+        ):
+            if theirs and (mine or self.is_empty):
+                return theirs == (mine or 0) % highest + 1
+        return False
 
     @property
     def count(self) -> int:
@@ -194,6 +207,8 @@ def judge(
     if _is_out_of_time(doubt, reported, tolerance_s):
         # Neither the one from before nor of our time: the store was read from another end, or somebody else paid.
         return Finding.UNCLEAR
+    if not doubt.remembered and not before.is_followed_by(keys):
+        return Finding.UNCLEAR  # another process may have sent more than ours since
     if doubt.is_reversal:
         undoes = reported.original_trace and reported.original_trace == doubt.reverses_trace
         return Finding.OURS if undoes or reported.result else Finding.UNCLEAR

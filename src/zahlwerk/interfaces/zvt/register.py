@@ -507,4 +507,7 @@ _POSITIVE: Final = Message(code=POSITIVE)
 
 def _ending(command: int) -> Ending | None:
     row = COMMANDS.get(command)
-    return row.ending if row is not None else None
+    if row is None:
+        return None
+    # Print commands go both ways; sent by us they end with their answer (2.2, 06 D1 / D3).
+    return Ending.DIRECT if row.ending is Ending.STEP else row.ending

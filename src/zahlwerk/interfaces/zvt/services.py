@@ -9,14 +9,15 @@ from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
 from typing import Final
 
-from zahlwerk.errors import InvalidRequest
+from zahlwerk.errors import InvalidRequest, NotSupported
 from zahlwerk.interfaces.zvt.connection import Connection, refused_error
+from zahlwerk.interfaces.zvt.conversion import Stay, stay_of
 from zahlwerk.interfaces.zvt.dictionary import COMMANDS, Direction, Ending
 from zahlwerk.interfaces.zvt.information import StatusInformation, read_information
 from zahlwerk.interfaces.zvt.messages import Message, Tlv, Value
 from zahlwerk.interfaces.zvt.register import Finished, Refused, RegisterEvent, Told
 from zahlwerk.money import Money
-from zahlwerk.payment import Payment, PaymentKind, PaymentRequest
+from zahlwerk.payment import Original, Payment, PaymentKind, PaymentRequest, new_reference
 from zahlwerk.terminal import CONFIRM_ALL, Witness
 
 __all__ = ["LANGUAGES", "Services", "command"]
@@ -176,15 +177,19 @@ class Services:
         await self.run(Message(code=0x0811, tlv=tlv), is_long=True, listener=heard)
         return b"".join(parts)
 
-    async def book_tip(self, receipt: int, tip: Money, *, witness: Witness = CONFIRM_ALL) -> Payment:
+    async def book_tip(
+        self, receipt: int, tip: Money, *, reference: str = "", witness: Witness = CONFIRM_ALL
+    ) -> Payment:
         """Add a tip to an earlier payment (06 0C), where that one said that it may follow."""
-        request = PaymentRequest(kind=PaymentKind.PURCHASE, amount=tip, reference=f"tip-{receipt:04d}-{tip.amount}")
+        request = PaymentRequest(amount=tip, reference=reference or f"tip-{receipt:04d}-{tip.amount}")
         fields: dict[int, Value] = {0x04: tip.amount, 0x87: receipt, 0x49: tip.currency.number}
         return await self._carry_out(request, Message(code=0x060C, fields=fields, tlv=self._tlv()), witness)
 
-    async def top_up(self, product: int, amount: Money, *, mode: int = 0x01, witness: Witness = CONFIRM_ALL) -> Payment:
+    async def top_up(
+        self, product: int, amount: Money, *, mode: int = 0x01, reference: str = "", witness: Witness = CONFIRM_ALL
+    ) -> Payment:
         """Sell prepaid credit (06 09): product number; mode 01 pay by card, 02 cash, 03 paid already."""
-        request = PaymentRequest(kind=PaymentKind.LOAD, amount=amount)
+        request = PaymentRequest(kind=PaymentKind.LOAD, amount=amount, reference=reference or new_reference())
         fields: dict[int, Value] = {0x04: amount.amount, 0x49: amount.currency.number}
         if mode == 0x02:
             fields[0x3D] = self._profile.password
@@ -193,11 +198,85 @@ class Services:
         )
         return await self._carry_out(request, message, witness)
 
-    async def partial_reversal(self, receipt: int, unused: Money, *, witness: Witness = CONFIRM_ALL) -> Payment:
-        """Give back the unused part of a pre-authorisation (06 23)."""
-        request = PaymentRequest(kind=PaymentKind.PURCHASE, amount=unused, reference=f"unused-{receipt:04d}")
-        fields: dict[int, Value] = {0x87: receipt, 0x04: unused.amount, 0x49: unused.currency.number}
-        return await self._carry_out(request, Message(code=0x0623, fields=fields, tlv=self._tlv()), witness)
+    async def partial_reversal(
+        self, reservation: int | str, unused: Money, *, reference: str = "", witness: Witness = CONFIRM_ALL
+    ) -> Payment:
+        """Give back the unused part of a pre-authorisation or reservation, and so book the rest (06 23).
+
+        Args:
+            reservation: its receipt number, or its `transaction_reference`, which terminals need to book a reservation
+                (trace and approval code, fact sheet 6.5).
+            unused: what is given back; the `Payment` is about that amount.
+        """
+        stay = Stay(reservation) if isinstance(reservation, int) else stay_of(reservation)
+        request = PaymentRequest(
+            kind=PaymentKind.RESERVATION_ADJUSTMENT,
+            amount=unused,
+            reference=reference or f"unused-{stay.receipt:04d}",
+            original=Original(transaction_reference=str(stay), sequence=stay.receipt),
+        )
+        fields: dict[int, Value] = {0x87: stay.receipt, 0x04: unused.amount, 0x49: unused.currency.number}
+        message = Message(code=0x0623, fields=fields | _names(stay), tlv=self._tlv(*_long_trace(stay)))
+        return await self._carry_out(request, message, witness)
+
+    async def reverse_external_reservation(
+        self, transaction_reference: str, amount: Money, *, extension: bool = False, reference: str = "",
+        witness: Witness = CONFIRM_ALL,
+    ) -> Payment:  # fmt: skip
+        """Cancel a reservation that was made at another terminal (06 26).
+
+        Args:
+            transaction_reference: of its `Payment`; trace and approval code count, the receipt number does not.
+            amount: of the reservation.
+            extension: it extended an earlier one (tag 1F06 = 03).
+
+        Raises:
+            InvalidRequest: the reference has no trace or no approval code. Nothing was sent.
+            NotSupported: this terminal is not spoken to in TLV, which the command needs.
+        """
+        stay = stay_of(transaction_reference)
+        if stay.trace is None or not stay.attribute:
+            raise InvalidRequest("a reservation of another terminal is named by its trace and approval code")
+        if not self._profile.tlv:
+            raise NotSupported("cancel a reservation of another terminal", "ZVT without TLV")
+        request = PaymentRequest(
+            kind=PaymentKind.RESERVATION_CANCEL,
+            reference=reference or new_reference(),
+            original=Original(transaction_reference=str(stay)),
+        )
+        fields: dict[int, Value] = {0x04: amount.amount, 0x49: amount.currency.number}
+        kind = Tlv(0x1F06, 0x03 if extension else 0x02)
+        message = Message(code=0x0626, fields=fields | _names(stay), tlv=(kind, *_long_trace(stay)))
+        return await self._carry_out(request, message, witness)
+
+    async def register(
+        self, *, config: int | None = None, service: int | None = None, receipt_parameters: int | None = None
+    ) -> None:
+        """Register again (06 00), with another config byte, service byte (BMP 03) or receipt parameters (tag 1F04).
+
+        What is given holds for all further connections of this terminal, too. Source: fact sheet 2.6, 2.7, 4.4.
+        """
+        connection = self._connection
+        if config is not None:
+            connection.config = config
+        if service is not None:
+            connection.service = service
+        if receipt_parameters is not None:
+            connection.receipt_parameters = receipt_parameters
+        await self.run(connection.registration())
+
+    async def service_mode(self) -> None:
+        """Let the terminal show its service menu (08 01); it is master until that is left."""
+        await self.run(command("service_mode", password=self._profile.password), is_long=True)
+
+    async def print_line(self, text: str = "", *, attribute: int = 0x00) -> None:
+        """Print one line at the terminal (06 D1); attribute 81 ends the receipt. Source: fact sheet 2.10."""
+        await self.run(Message(code=0x06D1, head={"attribute": attribute, "text": text}))
+
+    async def print_block(self, lines: Sequence[str], *, attribute: int = 0x00) -> None:
+        """Print lines at the terminal in one text block (06 D3), all with the attribute; then the receipt ends."""
+        block = (Tlv(0x09, attribute), *(Tlv(0x07, line) for line in lines), Tlv(0x09, 0x81))
+        await self.run(Message(code=0x06D3, tlv=(Tlv(0x25, block),)))
 
     async def raw(self, message: Message) -> Message:
         """Any command at all, for what is not here; the message it ended with. Not for commands that move money."""
@@ -252,8 +331,8 @@ class Services:
             raise refused_error(name, 0xFF if code is None else code)
         return end
 
-    def _tlv(self) -> tuple[Tlv, ...] | None:
-        return () if self._profile.tlv else None
+    def _tlv(self, *tags: Tlv) -> tuple[Tlv, ...] | None:
+        return tags if self._profile.tlv else None
 
 
 def command(name: str, tlv: tuple[Tlv, ...] | None = None, **head: Value) -> Message:
@@ -261,6 +340,22 @@ def command(name: str, tlv: tuple[Tlv, ...] | None = None, **head: Value) -> Mes
     return Message(code=_CODES[name], head=head, tlv=tlv)
 
 
+def _names(stay: Stay) -> dict[int, Value]:
+    """Trace and approval code, as far as they are known."""
+    fields: dict[int, Value] = {}
+    if stay.trace is not None:
+        fields[0x0B] = stay.trace if stay.trace <= TRACE_MAX else 0
+    if stay.attribute:
+        fields[0x3B] = stay.attribute
+    return fields
+
+
+def _long_trace(stay: Stay) -> tuple[Tlv, ...]:
+    return (Tlv(0x1F2B, stay.trace),) if stay.trace is not None and stay.trace > TRACE_MAX else ()
+
+
+# LIMIT: BMP 0B has six digits; a longer trace number stands in tag 1F2B.
+TRACE_MAX: Final = 999_999
 _CODES: Final = {row.name: row.code for row in COMMANDS.values()}
 
 

@@ -337,10 +337,11 @@ class Connection:
             self._down(why)
 
     def _drain(self) -> None:
-        for event in self.side.events_received():
-            self._heard(event)  # what came before the bad byte stays delivered: it may be the end of a payment
         if self._link is not None and (problem := self._link.problem()) is not None and self._pump is not None:
             self._drop(f"what came is no ZVT: {problem}")
+            return
+        for event in self.side.events_received():
+            self._heard(event)
 
     def _heard(self, event: RegisterEvent) -> None:
         match event:

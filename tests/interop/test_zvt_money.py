@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from typing import Any
 
 import pytest
@@ -10,9 +11,9 @@ from tests.interop.kit_world import Journal, Rule, chf
 from tests.interop.zvt_ledger import Habits, LedgerWorld
 from tests.interop.zvt_world import describe
 
-from zahlwerk.errors import MoneyMoved, TerminalRefused
+from zahlwerk.errors import LinkError, MoneyMoved, PaymentNotFound, TerminalError, TerminalRefused
 from zahlwerk.payment import Original, Outcome, Payment, PaymentKind, PaymentRequest
-from zahlwerk.terminal import HoldId
+from zahlwerk.terminal import Decision, HoldId
 
 CANNOT_TELL = (bytes.fromhex("80 00 00"), bytes.fromhex("06 1E 01 CC"))
 
@@ -196,6 +197,50 @@ class TestAnAutoReversal:
         await world.close()
 
 
+class TestADecisionAgainst:
+    """The witness says no, and the terminal never heard it: the payment is reversed there."""
+
+    async def against(self, world: LedgerWorld, reference: str) -> Payment:
+        journal = Journal(Decision(confirm=False))
+        payment: Payment = await world.until(world.register.transact(sale(reference), witness=journal))
+        return payment
+
+    async def test_that_got_lost_is_made_good_by_a_reversal(self) -> None:
+        world = await opened(Habits(undoes_after_s=None))
+        await paid(world, "sale-0", 500)
+        lose(world, "8466")
+        payment = await self.against(world, "sale-1")
+
+        assert [row.command for row in world.standing()] == ["0601", "0630"]
+        assert (payment.outcome, payment.money_moved) == (Outcome.ABORTED, MoneyMoved.NO)
+        await world.close()
+
+    async def test_whose_reversal_is_refused_as_done_before_is_done(self) -> None:
+        """B4: already reversed; not "it still stands"."""
+        world = await opened(Habits(undoes_after_s=None))
+        await paid(world, "sale-0", 500)
+        lose(world, "8466")
+        world.device.script["0630"] = [bytes.fromhex("80 00 00"), bytes.fromhex("06 1E 01 B4")]
+        payment = await self.against(world, "sale-1")
+
+        assert (payment.outcome, payment.money_moved) == (Outcome.ABORTED, MoneyMoved.NO)
+        await world.close()
+
+    async def test_whose_reversal_got_lost_is_asked_about_and_told_as_it_is(self) -> None:
+        world = await opened(Habits(undoes_after_s=None, undoes="reversal"))
+        await paid(world, "sale-0", 500)
+        lose(world, "8466")
+        lose(world, "completion", "<", nth=7, back=100.0)
+        payment = await self.against(world, "sale-1")
+        await world.pass_time(200.0)
+        payment = await world.until(world.register.lookup("sale-1"))
+
+        assert world.device.heard.count("0630") == 1
+        assert [row.minor for row in world.standing() if row.command == "0601"] == [500]
+        assert payment.money_moved is MoneyMoved.NO, payment.message
+        await world.close()
+
+
 class TestTheSameReference:
     async def test_asked_for_again_is_told_and_never_sent_again(self) -> None:
         world = await opened(Habits(undoes_after_s=None))
@@ -329,3 +374,69 @@ class TestAReservation:
 
         assert looked.outcome is Outcome.APPROVED, looked.message
         await world.close()
+
+
+async def open_at_last(world: LedgerWorld) -> None:
+    while True:
+        try:
+            await world.register.open()
+        except (LinkError, TerminalError):  # it still works on what it was asked for
+            await world.clock.sleep_until(world.clock.now_s() + 3.0)
+        else:
+            return
+
+
+async def interrupted(turns: int, how: str, habits: Habits) -> tuple[bool, bool]:
+    """A payment that is interrupted after so many turns of the loop; whether it was over before, and if it is known."""
+    world = await opened(habits)
+    await paid(world, "sale-0")
+    journal = Journal()
+    task = asyncio.ensure_future(world.register.transact(sale("sale-1"), witness=journal))
+    ready = asyncio.get_running_loop()._ready  # type: ignore[attr-defined]  # as in World.quiet
+    for _ in range(turns):
+        await asyncio.sleep(0)
+        if not ready and not task.done():
+            deadline_s = world.clock.next_deadline_s()
+            assert deadline_s is not None
+            await world.clock.advance(deadline_s - world.clock.now_s(), settle_turns=0)
+    was_over = task.done()
+    if how == "cancel":
+        task.cancel()
+    elif how == "restart":
+        await world.restart_register()
+    else:
+        await world.until(world.register.close())
+    await world.pass_time(2_000.0, task)
+    assert task.done()
+    await asyncio.gather(task, return_exceptions=True)
+    await world.until(open_at_last(world))
+    known: Payment | None = None
+    if journal.evidence is not None:
+        evidence = journal.evidence if how == "restart" else None
+        with contextlib.suppress(PaymentNotFound):  # it was stopped before anything was sent
+            known = await world.until(world.register.lookup("sale-1", evidence=evidence))
+    await world.pass_time(60.0)
+    standing = len(world.standing()) - 1
+    told = describe(world.wire)
+    assert standing in {0, 1}, told
+    if known is None:
+        assert standing == 0, told
+    elif known.money_moved is not MoneyMoved.MAYBE:
+        assert standing == (known.money_moved is MoneyMoved.YES), told
+    after = await paid(world, "sale-2")
+    assert after.outcome is Outcome.APPROVED, told
+    assert len(world.standing()) == standing + 2, told
+    await world.close()
+    return was_over, known is None or known.outcome is not Outcome.UNKNOWN
+
+
+@pytest.mark.parametrize("how", ["cancel", "close", "restart"])
+@pytest.mark.parametrize("undoes_after_s", [None, 0.0, 8.0])
+class TestAnInterruptionAtAnyAwait:
+    async def test_is_told_right_afterwards(self, how: str, undoes_after_s: float | None) -> None:
+        habits = Habits(undoes_after_s=undoes_after_s)
+        ends = [await interrupted(turns, how, habits) for turns in range(0, 240, 5)]
+
+        assert not ends[0][0]
+        assert ends[-1][0], "more turns are needed to reach the end"
+        assert all(is_known for _, is_known in ends)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from zahlwerk.interfaces.zvt.information import StatusInformation
 from zahlwerk.interfaces.zvt.messages import Message
-from zahlwerk.interfaces.zvt.recovery import Doubt, Finding, Keys, judge, keys_of, terminal_moment
+from zahlwerk.interfaces.zvt.recovery import Doubt, Finding, Keys, judge, judge_totals, keys_of, terminal_moment
 from zahlwerk.interfaces.zvt.settlement import Answered, Course, Ending, conclude
 
 START = datetime(2026, 3, 18, 12, 0, 0)
@@ -131,6 +131,76 @@ class TestAReport:
         doubt = Doubt(amount_minor=1250, started=START, before=None, seen=keys_of(report()))
         assert judge(doubt, report(time="120100", result=0x6C)) is Finding.OURS
         assert judge(doubt, report(time="120100")) is Finding.UNCLEAR
+
+
+BEFORE = Keys("62071183", 152, 270, 152, "0318", "115000")
+
+
+def doubt(**changes: object) -> Doubt:
+    values: dict[str, object] = {"amount_minor": 1250, "started": START, "before": BEFORE}
+    return Doubt(**(values | changes))  # type: ignore[arg-type]  # fields by name
+
+
+class TestWhatProvesNothing:
+    """Fact sheet 6.9, step 4: all must be true; pitfalls 13, 18."""
+
+    def test_another_terminal(self) -> None:
+        assert judge(doubt(), report(terminal_id="62071999")) is Finding.UNCLEAR
+        assert judge(doubt(before=Keys("62071183")), report(terminal_id="62071999")) is Finding.UNCLEAR
+        assert judge(doubt(seen=keys_of(report())), report(terminal_id="62071999")) is Finding.UNCLEAR
+
+    def test_a_transaction_after_another_one_was_sent(self) -> None:
+        assert judge(doubt(superseded=True), report()) is Finding.UNCLEAR
+        assert judge(doubt(superseded=True, seen=keys_of(report())), report()) is Finding.OURS
+
+    def test_an_end_of_day_whose_sum_is_the_amount(self) -> None:
+        assert judge(doubt(), report(totals=bytes(53))) is Finding.UNCLEAR
+
+    @pytest.mark.parametrize("changed", [{"receipt_number": 152}, {"trace": 270}, {"turnover_number": 152}])
+    def test_numbers_that_agree_in_part_with_those_before(self, changed: dict[str, object]) -> None:
+        assert judge(doubt(), report(**changed)) is Finding.UNCLEAR
+
+    def test_a_reversal_of_what_was_before(self) -> None:
+        assert judge(doubt(), report(original_trace=270)) is Finding.UNCLEAR
+        assert judge(doubt(), report(original_trace=271)) is Finding.UNDONE
+
+    def test_an_original_trace_of_zeros_is_none(self) -> None:
+        """Fields that do not apply are filled with zeros by some."""
+        assert judge(doubt(), report(original_trace=0)) is Finding.OURS
+
+    def test_to_another_process_what_is_not_the_very_next_one(self) -> None:
+        assert judge(doubt(remembered=False), report(receipt_number=153)) is Finding.OURS
+        assert judge(doubt(remembered=False), report(receipt_number=154)) is Finding.UNCLEAR
+        wrapped = Keys("62071183", 9999, 270, 152, "0318", "115000")
+        assert judge(doubt(remembered=False, before=wrapped), report(receipt_number=1)) is Finding.OURS
+
+    def test_to_another_process_what_is_younger_than_a_payment_can_be(self) -> None:
+        assert judge(doubt(remembered=False), report(time="124500")) is Finding.UNCLEAR
+
+    def test_a_receipt_number_alone_that_names_another_amount_or_time(self) -> None:
+        """After a restart only the number may be left, and numbers begin again after an end of day."""
+        seen = Keys("62071183", receipt=153)
+        assert judge(doubt(remembered=False, seen=seen), report()) is Finding.OURS
+        assert judge(doubt(remembered=False, seen=seen), report(amount_minor=900)) is Finding.UNCLEAR
+        assert judge(doubt(remembered=False, seen=seen), report(date="0320")) is Finding.UNCLEAR
+
+    def test_a_receipt_number_alone_against_all_the_numbers_of_what_was_before(self) -> None:
+        same = report(receipt_number=152, trace=270, turnover_number=152, time="115000")
+        assert judge(doubt(remembered=False, seen=Keys("62071183", receipt=152)), same) is Finding.OLDER
+
+
+class TestEmptyTotals:
+    def totals(self, **changes: object) -> StatusInformation:
+        values: dict[str, object] = {"result": 0, "amount_minor": 0, "totals": bytes(53)}
+        return StatusInformation(**(values | changes))  # type: ignore[arg-type]  # fields by name
+
+    def test_prove_that_nothing_was_stored_at_the_same_terminal_only(self) -> None:
+        empty = doubt(before=Keys("62071183"))
+        now = START + timedelta(minutes=1)
+        assert judge_totals(empty, self.totals(), now=now, terminal_id="62071183") is Finding.OLDER
+        assert judge_totals(empty, self.totals(), now=now, terminal_id="62071999") is Finding.UNCLEAR
+        assert judge_totals(doubt(), self.totals(), now=now, terminal_id="62071183") is Finding.UNCLEAR
+        assert judge_totals(doubt(before=None), self.totals(), now=now) is Finding.UNCLEAR
 
 
 class TestEvidence:

@@ -230,11 +230,12 @@ class TestADecisionAgainst:
         world = await opened(Habits(undoes_after_s=None, undoes="reversal"))
         await paid(world, "sale-0", 500)
         lose(world, "8466")
-        lose(world, "completion", "<", nth=7, back=100.0)
+        lose(world, "status_information", "<", nth=4, before=False, back=100.0)
         payment = await self.against(world, "sale-1")
         await world.pass_time(200.0)
         payment = await world.until(world.register.lookup("sale-1"))
 
+        assert world.wire.cuts == 2
         assert world.device.heard.count("0630") == 1
         assert [row.minor for row in world.standing() if row.command == "0601"] == [500]
         assert payment.money_moved is MoneyMoved.NO, payment.message

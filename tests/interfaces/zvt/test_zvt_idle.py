@@ -134,3 +134,15 @@ class TestTheAnswerToAnAbort:
 
     def test_is_not_waited_for_longer_than_t3(self) -> None:
         assert not self.aborted().abort_unanswered(now_s=6.0)
+
+
+class TestADialogForEver:
+    async def test_waits_for_its_answer_longer_than_t3(self) -> None:
+        """F0 = 00 is for ever, and replaces T3 (2.9)."""
+        world, _ = await opened()
+        world.device.script["06e1"] = [bytes.fromhex("80 00 01 0D")]
+        world.wire.hook = lambda way, piece: [(600.0 if way == "<" else 0.0, piece)]
+        key = await world.until(world.register.zvt.display_for_key(["?"], seconds=0))
+
+        assert key == 0x0D
+        await world.close()

@@ -9,10 +9,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from zahlwerk.interfaces.zvt.attempts import Attempt, attempt_from, evidence_of
+from zahlwerk.interfaces.zvt.conversion import COMMAND_OF
 from zahlwerk.interfaces.zvt.information import StatusInformation
 from zahlwerk.interfaces.zvt.messages import Message
 from zahlwerk.interfaces.zvt.recovery import Doubt, Finding, Keys, judge, judge_totals, keys_of, terminal_moment
 from zahlwerk.interfaces.zvt.settlement import Answered, Course, Ending, conclude
+from zahlwerk.money import Money
+from zahlwerk.payment import AMOUNT_KINDS, REFERENCE_KINDS, Original, PaymentKind, PaymentRequest
 
 START = datetime(2026, 3, 18, 12, 0, 0)
 RESULTS = st.lists(
@@ -225,3 +229,32 @@ def test_a_date_without_a_year_is_the_nearest(day: date, days_off: int) -> None:
     """Pitfall 26."""
     true = datetime(day.year, day.month, day.day, 10, 11, 12)
     assert terminal_moment(f"{true:%m%d}", f"{true:%H%M%S}", near=true + timedelta(days=days_off)) == true
+
+
+def request_of(kind: PaymentKind) -> PaymentRequest:
+    return PaymentRequest(
+        kind=kind,
+        amount=Money.of(1250, "CHF") if kind in AMOUNT_KINDS else None,
+        cashback=Money.of(500, "CHF") if kind is PaymentKind.PURCHASE_WITH_CASHBACK else None,
+        reference="sale-1",
+        original=Original(transaction_reference="0154-276-058812") if kind in REFERENCE_KINDS else None,
+        authorisation_code="4711",
+    )
+
+
+class TestEvidenceOfEveryKind:
+    @pytest.mark.parametrize("kind", list(COMMAND_OF), ids=[kind.value for kind in COMMAND_OF])
+    def test_is_enough_for_another_process(self, kind: PaymentKind) -> None:
+        request = request_of(kind)
+        total = request.total.amount if request.total is not None else None
+        is_undoing = kind in {PaymentKind.REVERSAL, PaymentKind.RESERVATION_CANCEL}
+        sent = Attempt(
+            request,
+            doubt(amount_minor=total, is_reversal=is_undoing, reverses_trace=270 if is_undoing else None),
+        )
+        found = attempt_from("sale-1", evidence_of(sent), None, now=START)
+
+        assert found.doubt == replace(sent.doubt, remembered=False)
+        assert found.request.total == request.total
+        same = PaymentKind.PURCHASE if kind is PaymentKind.PURCHASE_WITH_CASHBACK else kind
+        assert found.request.kind is same

@@ -238,6 +238,8 @@ class Payments:
             attempt.payment = unknown(attempt.request, "it is running")
             if attempt.settles is not None:
                 self._steps[attempt.settles] = attempt
+                while len(self._steps) > ATTEMPTS_MAX:
+                    del self._steps[next(iter(self._steps))]
                 self._unsettled.append(attempt)
             self._on_progress(attempt, Progress.SENT)
             if self._abort_wanted:

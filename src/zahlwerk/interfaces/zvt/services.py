@@ -129,7 +129,7 @@ class Services:
 
     async def display_for_key(self, lines: Sequence[str], *, seconds: int = 30, beeps: int = 0) -> int | None:
         """Show lines and wait for a key (06 E1): its code as in fact sheet 2.9; None for time-out."""
-        end = await self.run(Message(code=0x06E1, fields=_lines(lines, seconds, beeps)), answer_s=float(seconds))
+        end = await self.run(Message(code=0x06E1, fields=_lines(lines, seconds, beeps)), answer_s=_waits_s(seconds))
         pressed = end.message.head.get("input")
         return pressed[0] if isinstance(pressed, bytes) and pressed and pressed[0] != 0x6C else None
 
@@ -138,7 +138,7 @@ class Services:
     ) -> str | None:
         """Show lines and take a number (06 E2). `mac`: eight bytes over the texts, from the terminal's maker."""
         fields = _lines(lines, seconds, 0) | {0xFB: 1, 0xE9: longest, 0xEA: 0x00 if hidden else 0xFF, 0xEB: mac}
-        end = await self.run(Message(code=0x06E2, fields=fields), answer_s=float(seconds))
+        end = await self.run(Message(code=0x06E2, fields=fields), answer_s=_waits_s(seconds))
         entered = end.message.head.get("input")
         text = entered.decode("ascii", "replace") if isinstance(entered, bytes) else ""
         return text if text.isdecimal() else None
@@ -149,7 +149,7 @@ class Services:
         if token:
             tags.append(Tlv(0x1F15, 0xC0))
         message = Message(code=0x06C0, head={"timeout": seconds}, tlv=tuple(tags))
-        end = await self.run(message, answer_s=float(seconds), master_s=float(seconds))
+        end = await self.run(message, answer_s=_waits_s(seconds), master_s=_waits_s(seconds))
         information = read_information(end.message)
         if information.result:
             raise refused_error("reading a card", information.result)
@@ -357,6 +357,15 @@ def _long_trace(stay: Stay) -> tuple[Tlv, ...]:
 # LIMIT: BMP 0B has six digits; a longer trace number stands in tag 1F2B.
 TRACE_MAX: Final = 999_999
 _CODES: Final = {row.name: row.code for row in COMMANDS.values()}
+
+
+def _waits_s(seconds: int) -> float:
+    """0 seconds are for ever, up to where terminals end it themselves. Source: fact sheet 1.5, 2.9."""
+    return float(seconds) if seconds else FOR_EVER_S
+
+
+# LIMIT: 18 hours, the cap of a terminal's "infinite" wait.
+FOR_EVER_S: Final = 64_800.0
 
 
 def _lines(lines: Sequence[str], seconds: int, beeps: int) -> dict[int, Value]:

@@ -11,7 +11,7 @@ from tests.interop.kit_world import Journal, Rule, chf
 from tests.interop.zvt_ledger import Habits, LedgerWorld
 from tests.interop.zvt_world import describe
 
-from zahlwerk.errors import LinkError, MoneyMoved, PaymentNotFound, TerminalError, TerminalRefused
+from zahlwerk.errors import InvalidRequest, LinkError, MoneyMoved, PaymentNotFound, TerminalError, TerminalRefused
 from zahlwerk.payment import Original, Outcome, Payment, PaymentKind, PaymentRequest
 from zahlwerk.terminal import Decision, HoldId
 
@@ -99,6 +99,27 @@ class TestTwoEqualSales:
         looked: Payment = await world.until(world.register.lookup("sale-1", evidence=journal.evidence))
 
         assert looked.outcome is Outcome.UNKNOWN
+        await world.close()
+
+    async def test_nor_by_one_that_was_looked_up_before(self) -> None:
+        """Two open ones of an earlier process, the newest looked up first: one transaction is not both of them."""
+        world = await opened(Habits(undoes_after_s=None))
+        await paid(world, "sale-0", 500)
+        first, second = Journal(), Journal()
+        lose(world, "authorisation", back=400.0)
+        await world.until(world.register.transact(sale("sale-1"), witness=first))
+        await world.restart_register()
+        await world.pass_time(500.0)
+        await world.until(world.register.open())
+        lose(world, "status_information", "<", back=100.0)
+        await world.until(world.register.transact(sale("sale-2"), witness=second))
+        await world.pass_time(100.0)
+        await world.restart_register()
+        await world.until(world.register.open())
+        found: Payment = await world.until(world.register.lookup("sale-2", evidence=second.evidence))
+        other: Payment = await world.until(world.register.lookup("sale-1", evidence=first.evidence))
+
+        assert (found.outcome, other.outcome) == (Outcome.APPROVED, Outcome.UNKNOWN)
         await world.close()
 
     async def test_an_end_of_day_of_the_same_sum_is_not_taken_for_the_sale_after_it(self) -> None:
@@ -252,6 +273,18 @@ class TestTheSameReference:
         again = await paid(world, "sale-1")
 
         assert (first.outcome, again.outcome) == (Outcome.UNKNOWN, Outcome.APPROVED)
+        assert world.device.heard.count("0601") == 2
+        await world.close()
+
+    async def test_with_another_amount_is_refused(self) -> None:
+        world = await opened(Habits(undoes_after_s=None))
+        await paid(world, "sale-0", 500)
+        lose(world, "status_information", "<", back=200.0)
+        await paid(world, "sale-1")
+        await world.pass_time(200.0)
+        with pytest.raises(InvalidRequest):
+            await paid(world, "sale-1", 800)
+
         assert world.device.heard.count("0601") == 2
         await world.close()
 

@@ -31,6 +31,24 @@ NAMES = ("authorisation", "ack", "ack", "ack", "status_information", "print_line
 
 
 @dataclass(slots=True)
+class Noise:
+    """Once: an APDU that stops in its middle, then silence that way; and answers of the terminal that come twice."""
+
+    chance: random.Random
+    silent: str = ""
+
+    def __call__(self, way: str, piece: bytes) -> list[tuple[float, bytes]]:
+        if self.silent == way:
+            return []
+        if self.chance.random() < 0.04:
+            self.silent = way
+            return [(0.0, piece[: self.chance.randrange(len(piece))])]
+        if way == "<" and piece[0] in {0x80, 0x84} and self.chance.random() < 0.1:
+            return [(0.0, piece), (0.0, piece)]
+        return [(0.0, piece)]
+
+
+@dataclass(slots=True)
 class Told:
     """One call, and what was said of it."""
 
@@ -75,6 +93,7 @@ class Day:
         world.device.plan = [
             chance.choice(["approve"] * 6 + ["decline", "decline", "undo", "again", "silent", "refuse"])
         ]
+        world.wire.hook = None
         if chance.random() < 0.6:
             self.break_something()
         work = self.call(told, minor)
@@ -88,6 +107,7 @@ class Day:
             self.story.append("cancelled")
         elif fate < 0.2:
             await world.pass_time(chance.choice([0.5, 2.9, 3.0, 10.0]), task)
+            world.wire.hook = None
             await self.restart()
             self.story.append("restarted")
         elif fate < 0.26:
@@ -136,6 +156,7 @@ class Day:
     def break_something(self) -> None:
         wire, chance = self.world.wire, self.chance
         wire.rules.clear()
+        wire.hook = Noise(chance) if chance.random() < 0.3 else None
         name = chance.choice(NAMES)
         for way in (">", "<"):
             wire.rules.append(
@@ -167,6 +188,7 @@ class Day:
         match chance.randrange(6):
             case 0:
                 self.story.append("restart")
+                world.wire.hook = None
                 await self.restart()
                 world.wire.repair()
                 await self.look()  # what a journal does first

@@ -191,7 +191,7 @@ class _Conversation:
         terminal, code = self.terminal, command[:2].hex()
         if command[0] in {0x80, 0x84}:
             return
-        terminal.heard.append(code)
+        terminal.heard.append("0623?" if command[:2] == b"\x06\x23" and command[3:6] == b"\x87\xff\xff" else code)
         if terminal.script.get(code):
             for piece in terminal.script.pop(code):
                 if piece[0] in {0x80, 0x84}:

@@ -13,7 +13,7 @@ from zahlwerk.interfaces.zvt.recovery import Doubt, Keys
 from zahlwerk.lifecycle import PaymentState
 from zahlwerk.money import Currency, Money
 from zahlwerk.payment import AMOUNT_KINDS, Original, Outcome, Payment, PaymentKind, PaymentRequest
-from zahlwerk.terminal import Decision, Evidence
+from zahlwerk.terminal import CONFIRM, Decision, Evidence
 
 __all__ = [
     "Attempt",
@@ -23,6 +23,7 @@ __all__ = [
     "not_stored",
     "settled_before",
     "settled_elsewhere",
+    "settling",
     "step_request",
     "stopped",
     "unknown",
@@ -183,6 +184,25 @@ def step_request(kind: PaymentKind, amount: Money | None, receipt: int) -> Payme
         reference=f"receipt-{receipt:04d}",
         original=Original(transaction_reference=f"{receipt:04d}", sequence=receipt),
     )
+
+
+def settling(
+    receipt: int, amount: Money | None, *, started: datetime, before: Keys | None, trace: int | None
+) -> Attempt:
+    """The capture (`amount`) or release (None) of a hold.
+
+    Args:
+        before: the terminal's latest transaction.
+        trace: of the hold.
+    """
+    is_release = amount is None
+    doubt = Doubt(
+        amount_minor=None if amount is None else amount.amount, started=started, before=before,
+        is_reversal=is_release, reverses_trace=trace,
+    )  # fmt: skip
+    kind = PaymentKind.REVERSAL if is_release else PaymentKind.RESERVATION_CAPTURE
+    request = step_request(kind, amount, receipt)
+    return Attempt(request, doubt, decision=CONFIRM, settles=receipt, captures=amount)
 
 
 def settled_before(known: Payment, amount: Money | None) -> Payment:

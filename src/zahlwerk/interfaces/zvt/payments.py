@@ -5,7 +5,6 @@ What a procedure came to is `settlement`'s to say, what a report proves `recover
 
 from __future__ import annotations
 
-import asyncio
 from collections import OrderedDict
 from collections.abc import Callable
 from contextlib import suppress
@@ -32,6 +31,7 @@ from zahlwerk.interfaces.zvt.attempts import (
     not_stored,
     settled_before,
     settled_elsewhere,
+    settling,
     step_request,
     stopped,
     unknown,
@@ -39,10 +39,11 @@ from zahlwerk.interfaces.zvt.attempts import (
 from zahlwerk.interfaces.zvt.connection import BUSY, Connection, refused_error
 from zahlwerk.interfaces.zvt.conversion import SETTLED, approved_payment, command_for, not_paid, stay_of
 from zahlwerk.interfaces.zvt.decider import Decider
-from zahlwerk.interfaces.zvt.information import StatusInformation, open_receipts, read_information
+from zahlwerk.interfaces.zvt.information import StatusInformation, read_information
+from zahlwerk.interfaces.zvt.inquiry import Inquiry
 from zahlwerk.interfaces.zvt.messages import Message, Value
 from zahlwerk.interfaces.zvt.own_receipts import own_receipts
-from zahlwerk.interfaces.zvt.recovery import Doubt, Finding, Keys, judge, judge_totals, keys_of
+from zahlwerk.interfaces.zvt.recovery import Doubt, Finding, judge, judge_totals, keys_of
 from zahlwerk.interfaces.zvt.register import Accepted, Asked, Refused, RegisterEvent, Told
 from zahlwerk.interfaces.zvt.settlement import HOST_CONTACT, Course, End, Ending, conclude
 from zahlwerk.lifecycle import PaymentState
@@ -56,17 +57,7 @@ __all__ = ["Payments"]
 # LIMIT: payments whose outcome `lookup` can still tell without evidence; each takes some 10 kB with its receipts.
 ATTEMPTS_MAX: Final = 200
 INTERMEDIATE: Final = 0x04FF
-STATUS_ENQUIRY: Final = 0x0501
-REPEAT_RECEIPT: Final = 0x0620
-TURNOVER_TOTALS: Final = 0x0610
-ABORT: Final = 0x06B0
-SILENT: Final = 0x03
-"""Service byte of 06 20: tell the result, print nothing. Source: fact sheet 2.6."""
-OPEN_RESERVATIONS: Final = 0xB8
-"""The normal end of the enquiry for open pre-authorisations. Source: fact sheet 2.2, 06 23."""
 REVERSED_BEFORE: Final = 0xB4
-NOTHING_TO_SHOW: Final = frozenset({None, 0xFF})
-"""Codes of 06 1E after 06 20 that name no trouble: nothing is stored. Source: fact sheet 2.5, 6.9 step 5."""
 RECOVERY_S: Final = 90.0
 """How long a payment itself tries to find out what became of it; `lookup` goes on from there."""
 
@@ -98,12 +89,9 @@ class Payments:
         self._holds: dict[int, Attempt] = {}
         self._steps: dict[int, Attempt] = {}
         self._has_sent = False
-        self._latest: Keys | None = None
-        self._latest_is_fresh = False
-        self._latest_trace: dict[int, int] = {}
+        self._inquiry = Inquiry(connection, context, on_event=on_event)
         self._running: Attempt | None = None
         self._abort_wanted = False
-        self._pauses: set[asyncio.Event] = set()
         connection.on_up = self._connected
 
     # -- the verbs
@@ -121,8 +109,14 @@ class Payments:
         await self._clear_the_past()
         known = earlier.payment if earlier is not None and was_open else None
         if known is not None and known.outcome in {Outcome.UNKNOWN, Outcome.APPROVED}:
-            return known  # asked for again, under the same reference: never sent again
-        await self._know_the_latest()
+            # Asked for again, under the same reference: never sent again.
+            if (known.kind, known.requested) != (request.kind, request.total):
+                raise InvalidRequest(
+                    f"{request.reference!r} names another payment, which was not settled before now",
+                    remedy="use a new reference for a new payment",
+                )
+            return known
+        await self._inquiry.know_the_latest()
         if command is None:
             command = self._command(request, witness)
         attempt = self._attempt(request, command)
@@ -143,8 +137,7 @@ class Payments:
 
     def give_up(self) -> None:
         """The driver was closed: what runs is left to the terminal."""
-        for pause in tuple(self._pauses):
-            pause.set()
+        self._inquiry.give_up()
 
     def abort(self) -> None:
         """Ask to stop what runs."""
@@ -172,7 +165,7 @@ class Payments:
             if found.outcome is Outcome.APPROVED:
                 return settled_before(self._hold_settled(step, found), amount)
         await self._clear_the_past()
-        await self._know_the_latest()
+        await self._inquiry.know_the_latest()
         fields: dict[int, Value] = {0x87: receipt}
         if amount is not None:
             if known is not None and known.approved is not None and amount > known.approved:
@@ -181,19 +174,8 @@ class Payments:
         command = Message(
             code=0x0625 if amount is None else 0x0624, fields=fields, tlv=() if self._profile.tlv else None
         )
-        kind = PaymentKind.REVERSAL if amount is None else PaymentKind.RESERVATION_CAPTURE
-        step = Attempt(
-            step_request(kind, amount, receipt),
-            Doubt(
-                amount_minor=amount.amount if amount is not None else None,
-                started=self._now(),
-                before=self._latest,
-                is_reversal=amount is None,
-                reverses_trace=self._latest_trace.get(receipt),
-            ),
-            decision=CONFIRM,
-            settles=receipt,
-            captures=amount,
+        step = settling(
+            receipt, amount, started=self._now(), before=self._inquiry.latest, trace=self._inquiry.trace_of(receipt)
         )
         payment = await self._carry_out(step, command, CONFIRM_ALL)
         return self._hold_settled(step, payment)
@@ -297,17 +279,13 @@ class Payments:
             raise refused_error(what, code)
         if end.result is not None and end.ending is Ending.APPROVED:
             # What failed may not be stored: then the latest is still another one, and is asked for.
-            self._learn(end.result)
+            self._inquiry.learn(end.result)
         if end.ending is Ending.DOUBT:
             payment = await self._recover(attempt, witness, end.why)
         else:
             payment = self._known(attempt, end)
-        receipts = self._take_receipts() or own_receipts(
-            payment,
-            course.told,
-            self._profile.but(config=self._connection.config),
-            language=attempt.request.language or "de",
-        )
+        profile, language = self._profile.but(config=self._connection.config), attempt.request.language or "de"
+        receipts = self._take_receipts() or own_receipts(payment, course.told, profile, language=language)
         payment = payment.but(receipts=(*payment.receipts, *receipts))
         self._ended(attempt, payment)
         if error is not None:
@@ -350,7 +328,7 @@ class Payments:
                     assert reported is not None
                     return await self._found(attempt, finding, reported, witness)
                 before = finding
-                await self._pause(self._profile.timers.second_look_s)
+                await self._inquiry.pause(self._profile.timers.second_look_s)
                 if not self._connection.is_closed:
                     continue
             if finding is Finding.UNCLEAR:
@@ -358,7 +336,7 @@ class Payments:
                 return self._settle_as(attempt, unknown(attempt.request, f"{why}; {answer}"))
             if self._now_s() >= until_s or self._connection.is_closed:
                 return self._settle_as(attempt, unknown(attempt.request, f"{why}; {answer}"))
-            await self._pause(self._profile.timers.reconnect_s)
+            await self._inquiry.pause(self._profile.timers.reconnect_s)
 
     def _may_change(self, attempt: Attempt, finding: Finding, reported: StatusInformation | None) -> bool:
         """An auto-reversal or a slow host may still be running: the later answer counts. Source: fact sheet 6.9, 6."""
@@ -369,15 +347,24 @@ class Payments:
         return self._now_s() - attempt.doubted_s < self._profile.timers.second_look_s
 
     async def _look(self, attempt: Attempt, until_s: float) -> tuple[Finding | None, StatusInformation | None]:
-        await self._wait_at_rest(until_s)
-        reported, _ = await self._ask_latest()
-        self._note_latest(reported)
+        await self._inquiry.wait_at_rest(until_s)
+        reported, _ = await self._inquiry.ask_latest()
+        self._inquiry.note(reported)
         finding = judge(attempt.doubt, reported, tolerance_s=self._profile.timers.clock_tolerance_s)
+        if finding is Finding.OURS and reported is not None and self._is_taken(attempt, reported):
+            finding = Finding.UNCLEAR
         if reported is None and self._profile.totals:
-            message = Message(code=TURNOVER_TOTALS, head={"password": self._profile.password})
-            totals, _ = await self._ask(message)
-            finding = judge_totals(attempt.doubt, totals, now=self._now(), terminal_id=self._terminal_id)
+            totals = await self._inquiry.totals()
+            finding = judge_totals(attempt.doubt, totals, now=self._now(), terminal_id=self._inquiry.terminal_id)
         return finding, reported
+
+    def _is_taken(self, mine: Attempt, reported: StatusInformation) -> bool:
+        """The report is that of another payment of ours already."""
+        keys = keys_of(reported)
+        return any(
+            other is not mine and other.doubt.seen is not None and other.doubt.seen.is_same(keys)
+            for other in self._attempts.values()
+        )
 
     async def _found(
         self, attempt: Attempt, finding: Finding, reported: StatusInformation, witness: Witness
@@ -448,7 +435,7 @@ class Payments:
         outcome = conclude(course)
         if outcome.ending is Ending.APPROVED or outcome.code == REVERSED_BEFORE:
             if outcome.ending is Ending.APPROVED and outcome.result is not None:
-                self._learn(outcome.result)
+                self._inquiry.learn(outcome.result)
             state = PaymentState.RELEASED if is_hold else PaymentState.ROLLED_BACK
             return payment.but(
                 outcome=Outcome.ABORTED, state=state, approved=None, message="decided against, and reversed"
@@ -457,97 +444,15 @@ class Payments:
             return unknown(attempt.request, "it was decided against; whether its reversal went through is not known")
         return charged
 
-    async def _wait_at_rest(self, until_s: float) -> None:
-        """Until the terminal has nothing else to do; one that waits for its customer is told to stop."""
-        told_to_stop = False
-        while True:
-            status = await self._status()
-            if status not in BUSY:
-                return
-            if self._now_s() >= until_s or self._connection.is_closed:
-                raise TerminalBusy("the terminal is still busy")
-            if not told_to_stop and self._profile.aborts:
-                told_to_stop = True
-                with suppress(TerminalRefused):
-                    await self._connection.run(Message(code=ABORT))
-            await self._pause(self._profile.timers.poll_s)
-
-    async def _status(self) -> int:
-        end = await self._connection.run(Message(code=STATUS_ENQUIRY), listener=self._on_event)
-        if isinstance(end, Refused):
-            return end.answer.code & 0xFF
-        if not end.is_success:
-            return end.message.head_number("result") or 0xFF
-        return end.message.head_number("status") or 0
-
-    async def _ask_latest(self, *, here: bool = False) -> tuple[StatusInformation | None, bool]:
-        """The transaction that the terminal stored last, if it shows one; and whether it says that there is none."""
-        head = {"password": self._profile.password}
-        tlv = () if self._profile.tlv else None
-        return await self._ask(Message(code=REPEAT_RECEIPT, head=head, fields={0x03: SILENT}, tlv=tlv), here=here)
-
-    async def _ask(self, message: Message, *, here: bool = False) -> tuple[StatusInformation | None, bool]:
-        found: list[StatusInformation] = []
-
-        def heard(event: RegisterEvent) -> None:
-            if isinstance(event, Told) and event.message.code == 0x040F:
-                found.append(read_information(event.message))
-
-        run = self._connection.run_here if here else self._connection.run
-        end = await run(message, listener=heard)
-        if isinstance(end, Refused):
-            if end.answer.code & 0xFF in BUSY:
-                raise TerminalBusy("the terminal is busy")
-            return None, False
-        if end.is_success:
-            return (found[-1] if found else None), False
-        code = end.message.head_number("result")
-        if code in BUSY:
-            raise TerminalBusy("the terminal is busy")
-        return None, code in NOTHING_TO_SHOW
-
     # -- what is known of the terminal's latest transaction
 
     async def _connected(self) -> None:
         """On a new connection, before anything else: what was the latest transaction?"""
-        keeps = self._profile.connection == "each" and self._latest is not None and not self._connection.broke
+        keeps = self._profile.connection == "each" and self._inquiry.latest is not None and not self._connection.broke
         if not keeps:
-            self._latest_is_fresh = False
-        if not self._latest_is_fresh and self._running is None and not self._unsettled_now():
-            await self._read_latest(here=True)
-
-    async def _know_the_latest(self) -> None:
-        if not self._latest_is_fresh or not self._connection.config & 0x10:
-            await self._read_latest(here=False)
-
-    async def _read_latest(self, *, here: bool) -> None:
-        if not self._profile.repeats:
-            self._latest = None
-            return
-        latest, is_empty = await self._ask_latest(here=here)
-        self._note_latest(latest)
-        if latest is None:
-            # Any other refusal (no paper, end of day overdue ...) says nothing about what is stored.
-            self._latest = Keys(self._terminal_id) if is_empty else None
-            self._latest_is_fresh = is_empty
-
-    def _note_latest(self, reported: StatusInformation | None) -> None:
-        """What the terminal shows as its latest transaction, just now."""
-        self._latest_is_fresh = False
-        if reported is None:
-            return
-        self._latest = None
-        self._learn(reported)
-
-    def _learn(self, information: StatusInformation) -> None:
-        keys = keys_of(information)
-        if not keys.is_empty:
-            self._latest = keys
-            self._latest_is_fresh = True
-        if keys.receipt is not None and keys.trace is not None:
-            self._latest_trace[keys.receipt] = keys.trace
-            while len(self._latest_trace) > ATTEMPTS_MAX:
-                del self._latest_trace[next(iter(self._latest_trace))]
+            self._inquiry.is_fresh = False
+        if not self._inquiry.is_fresh and self._running is None and not self._unsettled_now():
+            await self._inquiry.read_latest(here=True)
 
     def stale(self, *, supersedes: bool = False) -> None:
         """Something ran that is no payment of ours: the terminal's latest transaction may be another one now.
@@ -555,7 +460,7 @@ class Payments:
         Args:
             supersedes: it is another one.
         """
-        self._latest_is_fresh = False
+        self._inquiry.is_fresh = False
         if supersedes:
             self._about_to_send(None)
 
@@ -566,15 +471,11 @@ class Payments:
 
     def _about_to_send(self, mine: Attempt | None) -> None:
         """From now on the latest transaction may be this one: it proves nothing about those that are still open."""
-        self._latest_is_fresh = False
+        self._inquiry.is_fresh = False
         self._has_sent = True
         for attempt in (*self._attempts.values(), *self._steps.values()):
             if attempt is not mine and (attempt.payment is None or attempt.is_open):
                 attempt.doubt = replace(attempt.doubt, superseded=True)
-
-    @property
-    def _terminal_id(self) -> str:
-        return self._connection.side.registration.terminal_id
 
     # -- inside
 
@@ -603,7 +504,7 @@ class Payments:
     def _receipt_to_undo(self, request: PaymentRequest) -> int | None:
         if request.kind is not PaymentKind.REVERSAL:
             return None
-        latest = self._latest.receipt if self._latest is not None else None
+        latest = self._inquiry.latest.receipt if self._inquiry.latest is not None else None
         wanted = request.original.sequence if request.original is not None else None
         if wanted is None and latest is None:
             raise TerminalRefused(
@@ -617,7 +518,7 @@ class Payments:
     def _attempt(self, request: PaymentRequest, command: Message) -> Attempt:
         receipt = command.number(0x87)
         is_undoing = request.kind in {PaymentKind.REVERSAL, PaymentKind.RESERVATION_CANCEL}
-        reverses = self._latest_trace.get(receipt) if is_undoing and receipt is not None else None
+        reverses = self._inquiry.trace_of(receipt) if is_undoing and receipt is not None else None
         if request.kind is PaymentKind.RESERVATION_CANCEL and request.original is not None:
             reverses = stay_of(request.original.transaction_reference).trace or reverses
         return Attempt(
@@ -625,7 +526,7 @@ class Payments:
             Doubt(
                 amount_minor=request.total.amount if request.total is not None else None,
                 started=self._now(),
-                before=self._latest,
+                before=self._inquiry.latest,
                 partial=request.partial_approval,
                 is_reversal=is_undoing,
                 reverses_trace=reverses,
@@ -637,10 +538,7 @@ class Payments:
         receipt = attempt.payment.sequence if attempt.payment is not None else None
         if receipt is None or self._holds.get(receipt) is not attempt:
             return None
-        step = self._steps.get(receipt)
-        if step is None or step.is_open or (step.payment is not None and step.payment.outcome is Outcome.APPROVED):
-            return step
-        return None
+        return self._steps.get(receipt)
 
     async def _step_resolved(self, step: Attempt) -> Payment:
         """What became of a capture or release, asked now; one whose hold is still listed as open did not happen."""
@@ -649,19 +547,9 @@ class Payments:
         payment = await self._recover(step, CONFIRM_ALL, "still open")
         if payment.outcome is Outcome.UNKNOWN and step.settles is not None:
             with suppress(TerminalError):
-                if step.settles in await self._open_holds():
+                if step.settles in await self._inquiry.open_holds():
                     return self._settle_as(step, not_stored(step.request))
         return payment
-
-    async def _open_holds(self) -> tuple[int, ...]:
-        """Receipt numbers of what the terminal lists as open. Source: fact sheet 6.4."""
-        tlv = () if self._profile.tlv else None
-        end = await self._connection.run(
-            Message(code=0x0623, fields={0x87: b"\xff\xff"}, tlv=tlv), listener=self._on_event
-        )
-        if isinstance(end, Refused) or end.message.head_number("result") != OPEN_RESERVATIONS:
-            return ()
-        return open_receipts(end.message)
 
     def _hold_settled(self, step: Attempt, payment: Payment) -> Payment:
         assert step.settles is not None
@@ -748,14 +636,3 @@ class Payments:
 
     def _now_s(self) -> float:
         return self._context.clock.now_s()
-
-    async def _pause(self, seconds: float) -> None:
-        """Wait, or less if the driver is closed meanwhile."""
-        over = asyncio.Event()
-        stop = self._context.clock.call_at(self._now_s() + seconds, over.set)
-        self._pauses.add(over)
-        try:
-            await over.wait()
-        finally:
-            self._pauses.discard(over)
-            stop()

@@ -23,7 +23,7 @@ from zahlwerk.lifecycle import PaymentState
 from zahlwerk.payment import Outcome, Payment, PaymentKind, PaymentRequest
 from zahlwerk.terminal import Decision, HoldId
 
-SEEDS = int(os.environ.get("ZAHLWERK_ZVT_SEEDS", "120"))
+SEEDS = int(os.environ.get("ZAHLWERK_ZVT_SEEDS", "80"))
 SHARE = 20
 AMOUNTS = (1250, 1250, 1250, 800)
 NAMES = ("authorisation", "ack", "ack", "ack", "status_information", "print_line", "completion", "intermediate_status",

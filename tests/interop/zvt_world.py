@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 from typing import Any
 
@@ -13,6 +14,7 @@ from zahlwerk.interfaces.zvt.dictionary import COMMANDS
 from zahlwerk.interfaces.zvt.driver import ZvtTerminal
 from zahlwerk.interfaces.zvt.endpoint import EndpointOptions, ZvtEndpoint
 from zahlwerk.interfaces.zvt.framing import ApduDecoder, Link, PlainLink
+from zahlwerk.interfaces.zvt.memory import Memory
 from zahlwerk.interfaces.zvt.profiles import STANDARD, Profile
 from zahlwerk.interfaces.zvt.serial_link import SerialLink
 from zahlwerk.money import Currency
@@ -85,8 +87,10 @@ class ZvtWorld(World):
         terminal: Terminal | None = None,
         profile: Profile = QUIET,
         options: EndpointOptions | None = None,
+        memory: Memory | None = None,
     ) -> None:
         self.profile = profile
+        self.memory = memory
         self.options = options or EndpointOptions()
         super().__init__(rules=rules, settings=settings or Settings(seed=1), serial=serial, terminal=terminal)
 
@@ -99,7 +103,23 @@ class ZvtWorld(World):
         return SerialLink() if self._serial else PlainLink()
 
     def new_endpoint(self, terminal: Terminal) -> Endpoint:
-        return ZvtEndpoint(terminal, self._listen, lambda: self.link("terminal"), self.context, self.options)
+        return ZvtEndpoint(
+            terminal, self._listen, lambda: self.link("terminal"), self.context, self.options, memory=self.memory
+        )
+
+    async def restart_endpoint(self) -> None:
+        """The process of the endpoint dies where it stands, and another one starts on what was written down."""
+        self.wire.serve = None
+        serving = {task for task in self.wire.tasks if getattr(task.get_coro(), "__name__", "") == "_serve"}
+        tasks: set[asyncio.Task[None]] = {*serving, *self.endpoint._tasks}
+        while tasks:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            tasks = set(self.endpoint._tasks)
+        await self.until(self.endpoint.close())
+        self.endpoint = self.new_endpoint(self.virtual)
+        await self.endpoint.start()
 
     def new_register(self, options: Any = None) -> ZvtTerminal:
         profile = options if isinstance(options, Profile) else self.profile

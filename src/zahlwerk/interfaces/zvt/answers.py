@@ -10,11 +10,12 @@ from datetime import datetime
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
+from zahlwerk.carddata import redact
 from zahlwerk.interfaces.zvt.dictionary import CARDS
 from zahlwerk.interfaces.zvt.messages import Message, Tlv, Value
 from zahlwerk.interfaces.zvt.terminal import Registered
 from zahlwerk.payment import EntryMode, Outcome, Payment
-from zahlwerk.terminal import Totals
+from zahlwerk.terminal import TotalKind, Totals
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -39,7 +40,8 @@ class Asked:
     has_currency: bool = False
     """It sent BMP 49, so the result repeats it."""
     wants_token: bool = False
-    tip_later: bool = False
+    original_trace: int | None = None
+    """Of a reversal: the trace number of what it undoes (BMP 37)."""
 
 
 _ENTRY: Final[Mapping[EntryMode, int]] = MappingProxyType({
@@ -93,10 +95,12 @@ def status_information(
     """
     result = result_code(payment) if code is None else code
     fields: dict[int, Value] = {0x27: result}
-    amount = payment.approved or payment.requested
+    amount = payment.requested if payment.approved is None else payment.approved
     if amount is not None:
         fields[0x04] = amount.amount
     _numbers(payment, fields)
+    if asked.original_trace is not None and result == 0:
+        fields[0x37] = asked.original_trace if asked.original_trace <= TRACE_MAX else 0
     moment = payment.terminal_time or now
     fields[0x0C] = f"{moment:%H%M%S}"
     fields[0x0D] = f"{moment:%m%d}"
@@ -116,7 +120,7 @@ def status_information(
         fields[0x8A] = card_type if card_type < 0xFF else 0xFF
     text = payment.attendant_text or payment.message
     if text and result != 0:
-        fields[0x3C] = text[:200]
+        fields[0x3C] = redact(text)[:200]
     if payment.brand:
         fields[0x8B] = payment.brand[:LABEL_MAX]
     return Message(
@@ -172,7 +176,7 @@ def _tags(payment: Payment, asked: Asked, card_type: int | None, result: int) ->
         digits = str(payment.available.amount)
         tags.append(Tlv(0x1F6A, bytes.fromhex(digits.rjust(len(digits) + len(digits) % 2, "0"))))
     if result not in {0, CANCELLED} and payment.message:
-        tags.append(Tlv(0x1F17, payment.message[:200]))
+        tags.append(Tlv(0x1F17, redact(payment.message)[:200]))
     return tuple(tags)
 
 
@@ -193,14 +197,16 @@ def totals_information(
     """The terminal's figures as 04 0F with BMP 60.
 
     Args:
-        receipts: first and last receipt number.
+        currency_number: ISO 4217; lines in other currencies are left out.
+        receipts: first and last receipt number; 0 where there was none.
     """
     counts = [0] * 7
     sums = [0] * 7
     for line in totals.totals:
+        if line.kind is TotalKind.RESERVATION or line.amount.currency.number != currency_number:
+            continue  # nothing was turned over yet; or it cannot be added
         slot = _SLOT_OF.get(line.brand.casefold(), OTHERS)
-        sign = -1 if "credit" in line.kind.value and "reversal" not in line.kind.value else 1
-        sign = -1 if line.kind.value == "debit reversal" else sign
+        sign = -1 if line.kind in {TotalKind.CREDIT, TotalKind.DEBIT_REVERSAL} else 1
         counts[slot] += line.count
         sums[slot] += sign * line.amount.amount
     block = b"".join(bytes.fromhex(f"{number:04d}") for number in receipts)

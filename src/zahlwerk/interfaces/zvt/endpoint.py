@@ -10,11 +10,13 @@ from dataclasses import dataclass, replace
 from enum import Enum, unique
 from typing import Final
 
+from zahlwerk.carddata import redact
 from zahlwerk.errors import LinkError, RemoteProtocolError, TerminalError
 from zahlwerk.events import DisplayShown, Progress, ProgressChanged, StandalonePayment, StatusChanged
 from zahlwerk.events import TerminalEvent as Event
 from zahlwerk.interfaces.zvt.faulty import FaultyStream
 from zahlwerk.interfaces.zvt.framing import ApduDecoder, Link, LinkFailure, make_apdu
+from zahlwerk.interfaces.zvt.memory import Memory
 from zahlwerk.interfaces.zvt.messages import Message, Tlv, Value, answer
 from zahlwerk.interfaces.zvt.orders import ALL_RECEIPTS, MONEY_COMMANDS
 from zahlwerk.interfaces.zvt.service import DIRECT, Service
@@ -32,7 +34,7 @@ from zahlwerk.interfaces.zvt.terminal import (
 from zahlwerk.interfaces.zvt.timers import TIMERS
 from zahlwerk.interfaces.zvt.transactions import Transactions, failure_code
 from zahlwerk.money import Currency
-from zahlwerk.terminal import Terminal
+from zahlwerk.terminal import Feature, Terminal
 from zahlwerk.transport.pump import Pump
 from zahlwerk.transport.stream import ByteStream
 from zahlwerk.urls import Context, Endpoint, Url
@@ -85,7 +87,7 @@ class EndpointOptions:
     language: str = "de"
     """Of texts, where the register asks for none."""
     currency: str = ""
-    """ISO 4217 letters, where neither register nor terminal names one; EUR if empty."""
+    """ISO 4217 letters, of registers that name none; EUR if empty."""
     t3_s: float | None = None
     """How long the register has to answer a command; the standard's 5 s if None."""
 
@@ -100,6 +102,8 @@ class ZvtEndpoint(Endpoint):
         make_link: Callable[[], Link],
         context: Context,
         options: EndpointOptions | None = None,
+        *,
+        memory: Memory | None = None,
     ) -> None:
         self._terminal = terminal
         self._start_listening = start_listening
@@ -109,7 +113,7 @@ class ZvtEndpoint(Endpoint):
         t3_s = self._options.t3_s
         self._side = TerminalSide(timers=TIMERS if t3_s is None else replace(TIMERS, t3_s=t3_s))
         self._transactions = Transactions(
-            terminal, self._side, context, turn=self._turn, language=self._options.language
+            terminal, self._side, context, turn=self._turn, language=self._options.language, memory=memory
         )
         self._service = Service(terminal, self._side, self._transactions, context, turn=self._turn)
         self._pump: Pump[LinkFailure] | None = None
@@ -120,6 +124,8 @@ class ZvtEndpoint(Endpoint):
         self._tasks: set[asyncio.Task[None]] = set()
         self._work: asyncio.Task[None] | None = None
         self._pays = False
+        self._paying = 0
+        """The procedure of the payment that runs."""
         self._text = ""
         self._told: tuple[int, str] | None = None
         self._waiting = 0
@@ -130,6 +136,7 @@ class ZvtEndpoint(Endpoint):
 
     async def start(self) -> Url:
         self._closing = False
+        await self._transactions.recall()
         await self._terminal.open()
         await self._refresh()
         self._unlisten = self._terminal.listen(self._on_terminal_event)
@@ -138,6 +145,8 @@ class ZvtEndpoint(Endpoint):
         except BaseException:
             self._unlisten()
             raise
+        if self._transactions.unresolved:
+            self._work = self._spawn(self._transactions.settle_what_was_left())
         return url
 
     async def close(self) -> None:
@@ -156,6 +165,8 @@ class ZvtEndpoint(Endpoint):
         if work is not None and not work.done():
             if self._pays:
                 await self._transactions.abort()
+            elif self._transactions.unresolved:
+                work.cancel()  # the next process goes on looking
             await asyncio.wait({work}, timeout=self._context.waits.margin_s)
         for task in tuple(self._tasks):
             task.cancel()
@@ -260,8 +271,8 @@ class ZvtEndpoint(Endpoint):
         self._pump = None
         self._side.link_down()
         self._drain()
-        if self._pays and self._work is not None and not self._work.done():
-            self._spawn(self._transactions.abort())
+        if self._is_busy and (self._pays or self._side.command in DIRECT):
+            self._spawn(self._abort())
 
     def _gave_up(self, failure: LinkFailure) -> None:
         self._hang_up(f"the line carries nothing any more: {failure.reason}")
@@ -316,7 +327,7 @@ class ZvtEndpoint(Endpoint):
             side.registered = Registered()
         elif message.code == 0x0501:
             side.accept(now_s=now_s)
-            self._spawn(self._service.status(message, busy=self._is_busy))
+            self._spawn(self._service.status(message, side.procedure, busy=self._is_busy))
         elif self._is_busy:
             side.refuse(0x9C, now_s=now_s)
         else:
@@ -328,18 +339,21 @@ class ZvtEndpoint(Endpoint):
             side.registered.tlv = True
         is_enquiry = message.code == 0x0623 and message.fields.get(0x87) == ALL_RECEIPTS
         self._pays = message.code in MONEY_COMMANDS and not is_enquiry
-        side.can_abort = True
         self._told = None
+        if not self._pays and not self._service.can(message):
+            side.refuse(0x83, now_s=now_s)
+            return
+        # Other work goes to its end; what cannot be stopped is not promised to be (6.7).
+        side.can_abort = message.code in DIRECT or (self._pays and Feature.ABORT in self._terminal.capabilities)
         if self._pays:
             side.accept(now_s=now_s)
-            self._work = self._spawn(self._pay(message))
-        elif not self._service.can(message):
-            side.refuse(0x83, now_s=now_s)
+            self._paying = side.procedure
+            self._work = self._spawn(self._pay(message, side.procedure))
         elif message.code in DIRECT:
             self._work = self._spawn(self._reply(message))
         else:
             side.accept(now_s=now_s)
-            self._work = self._spawn(self._do(message))
+            self._work = self._spawn(self._do(message, side.procedure))
 
     def _register(self, message: Message) -> None:
         side, now_s = self._side, self._now_s()
@@ -369,22 +383,25 @@ class ZvtEndpoint(Endpoint):
             tags.append(Tlv(0x1F73, 0))
         return tuple(tags)
 
-    async def _pay(self, message: Message) -> None:
+    async def _pay(self, message: Message, procedure: int) -> None:
         try:
-            await self._transactions.carry_out(message, self._default_currency())
+            await self._transactions.carry_out(message, self._default_currency(), procedure)
         finally:
             self._pays = False
             self._side.can_abort = True
             await self._refresh()
 
-    async def _do(self, message: Message) -> None:
+    async def _do(self, message: Message, procedure: int) -> None:
         try:
-            await self._service.serve(message)
+            await self._service.serve(message, procedure)
         except TerminalError as exc:
             tlv = (Tlv(0x1F17, str(exc)[:200]),) if self._side.registered.tlv else None
             code = failure_code(exc)
-            self._side.send(Message(code=0x061E, head={"result": code}, tlv=tlv), now_s=self._now_s())
+            end = Message(code=0x061E, head={"result": code}, tlv=tlv)
+            self._side.send(end, now_s=self._now_s(), procedure=procedure)
             self._turn()
+        finally:
+            self._side.can_abort = True
 
     async def _reply(self, message: Message) -> None:
         try:
@@ -401,9 +418,14 @@ class ZvtEndpoint(Endpoint):
             with suppress(TerminalError):
                 await self._terminal.cancel_ask()
 
-    def _default_currency(self) -> Currency:
+    def _default_currency(self) -> Currency | None:
+        """Of a register that names none: EUR (fact sheet 6.2), unless somebody said otherwise.
+
+        What the terminal happens to take would be a guess.
+        """
         taken = self._terminal.capabilities.currencies
-        return Currency.of(self._options.currency or (taken[0] if taken else "EUR"))
+        code = self._options.currency or "EUR"
+        return Currency.of(code) if not taken or code in taken else None
 
     # -- what the terminal tells
 
@@ -416,7 +438,7 @@ class ZvtEndpoint(Endpoint):
                     self._side.can_abort = False
                 self._tell(_STATES.get(progress))
             case StandalonePayment(payment):
-                self._transactions.standalone(payment)
+                self._spawn(self._transactions.standalone(payment))
             case StatusChanged():
                 pass
             case _:
@@ -426,10 +448,10 @@ class ZvtEndpoint(Endpoint):
         if code is None or self._told == (code, self._text):
             return
         self._told = (code, self._text)
-        lines = tuple(Tlv(0x07, line[:60]) for line in self._text.split("\n")[:8] if line)
+        lines = tuple(Tlv(0x07, line[:60]) for line in redact(self._text).split("\n")[:8] if line)
         tlv = (Tlv(0x24, lines),) if self._side.registered.tlv and lines else None
         message = Message(code=0x04FF, head={"status": code, "minutes": 3}, tlv=tlv)
-        self._side.send(message, now_s=self._now_s())
+        self._side.send(message, now_s=self._now_s(), procedure=self._paying)
         self._turn()
 
     async def _refresh(self) -> None:

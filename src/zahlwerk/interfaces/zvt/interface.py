@@ -12,6 +12,7 @@ from zahlwerk.urls import Context, Endpoint, Interface, Parameter, Url
 if TYPE_CHECKING:
     from zahlwerk.interfaces.zvt.endpoint import EndpointOptions, Serve, Stop
     from zahlwerk.interfaces.zvt.framing import Link
+    from zahlwerk.interfaces.zvt.memory import Memory
     from zahlwerk.interfaces.zvt.profiles import Profile
     from zahlwerk.terminal import Terminal
     from zahlwerk.transport.stream import ByteStream, Listener
@@ -51,6 +52,10 @@ _TERMINAL: Final = (
         "listening: a second register takes over once the first is silent, whenever it rests (yes), or never (no)",
         "silent",
         ("silent", "yes", "no"),
+    ),
+    Parameter(
+        "state",
+        "listening: file that keeps the latest result over restarts, for 06 20; one for each listener",
     ),
     Parameter("check_password", "listening: refuse registers that give another password", "no", _YES_NO),
 )
@@ -129,7 +134,27 @@ def _options(url: Url) -> EndpointOptions:
         check_password=url.params.get("check_password") == "yes",
         takeover=Takeover(url.params.get("takeover", "silent")),
         language=url.params.get("language", "de"),
+        currency=_currency(url),
     )
+
+
+def _currency(url: Url) -> str:
+    """The one that the address names, of registers that name none."""
+    from zahlwerk.money import Currency
+
+    return Currency.of(url.params["currency"].upper()).code if "currency" in url.params else ""
+
+
+def _memory(url: Url) -> Memory | None:
+    from pathlib import Path
+
+    from zahlwerk.interfaces.zvt.memory import StateFile
+
+    if "state" not in url.params:
+        return None
+    if not url.params["state"]:
+        raise ConfigurationError("no file in state=", remedy="write ?state=/var/lib/zahlwerk/zvt-state.json")
+    return StateFile(Path(url.params["state"]))
 
 
 # -- TCP
@@ -168,7 +193,7 @@ def _tcp_endpoint(url: Url, terminal: Terminal, context: Context) -> Endpoint:
         actual_host, actual_port = await listener.start()
         return url.but(host=actual_host, port=actual_port), listener.close
 
-    return ZvtEndpoint(terminal, start, PlainLink, context, _options(url))
+    return ZvtEndpoint(terminal, start, PlainLink, context, _options(url), memory=_memory(url))
 
 
 # LIMIT: one register is served; the others wait for a refusal.
@@ -208,7 +233,7 @@ def _serial_endpoint(url: Url, terminal: Terminal, context: Context) -> Endpoint
 
     baud = _baud(url)
     options = replace(_options(url), t3_s=SERIAL_T3_S)
-    return ZvtEndpoint(terminal, start, lambda: SerialLink(baud=baud), context, options)
+    return ZvtEndpoint(terminal, start, lambda: SerialLink(baud=baud), context, options, memory=_memory(url))
 
 
 async def _open_port(url: Url) -> ByteStream:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
@@ -30,6 +30,11 @@ MONEY_COMMANDS: Final = frozenset(
 ALL_RECEIPTS: Final = b"\xff\xff"
 # LIMIT: payments whose receipt numbers can still be named: a busy week.
 KNOWN_MAX: Final = 2_000
+# LIMIT: of them, holds and reservations that are remembered over restarts.
+STAYS_MAX: Final = 50
+_STAYS: Final = frozenset({
+    _K.AUTHORISATION, _K.RESERVATION, _K.RESERVATION_ADJUSTMENT, _K.RESERVATION_PHONE_CONFIRM,
+})  # fmt: skip
 
 
 @dataclass(slots=True)
@@ -37,9 +42,27 @@ class Known:
     """Payments by their receipt numbers, for the later steps that name them."""
 
     payments: OrderedDict[int, Payment] = field(default_factory=OrderedDict)
+    first_receipt: int | None = None
+    """The first one since the last end of day."""
 
     def add(self, payment: Payment) -> None:
-        """Remember an approved payment."""
+        """An approved payment of today."""
+        if payment.sequence is not None and self.first_receipt is None:
+            self.first_receipt = receipt_number(payment.sequence)
+        self.remember(payment)
+
+    @property
+    def last_receipt(self) -> int | None:
+        """The newest one, if there was one since the last end of day."""
+        return next(reversed(self.payments), None) if self.first_receipt is not None else None
+
+    def stays(self) -> tuple[Payment, ...]:
+        """Holds and reservations, the newest of them: what they were for is needed to settle them."""
+        found = [payment for payment in self.payments.values() if payment.kind in _STAYS]
+        return tuple(found[-STAYS_MAX:])
+
+    def remember(self, payment: Payment) -> None:
+        """An approved payment, of whatever day."""
         if payment.sequence is None:
             return
         receipt = receipt_number(payment.sequence)
@@ -69,8 +92,8 @@ class Order:
     """BMP 02."""
 
 
-def currency_of(message: Message, registered_number: int | None, default: Currency) -> Currency:
-    """The currency of a command: its own, the registration's, or the terminal's.
+def currency_of(message: Message, registered_number: int | None, default: Currency | None) -> Currency | None:
+    """The currency of a command: its own, the registration's, or the default.
 
     Raises:
         InvalidRequest: a number that is no currency.
@@ -121,6 +144,8 @@ def order_of(message: Message, known: Known, currency: Currency, *, can_hold: bo
             request = PaymentRequest(kind=_K.REFUND, amount=amount, language=told)
         case _:
             return _settlement(message, amount, known, order)
+    if request.kind is _K.REVERSAL and request.original is not None:
+        asked = replace(asked, original_trace=request.original.sequence)
     return Order(asked=asked, request=request, goods_s=order.goods_s, repeats_max=order.repeats_max)
 
 

@@ -15,11 +15,17 @@ PRINT_LINE: Final = 0x06D1
 PRINT_BLOCK: Final = 0x06D3
 LAST_LINE: Final = 0x81
 PLAIN: Final = 0x00
-# Room in a data block where the register names no limit: well within what old ones take.
-BLOCK_BYTES: Final = 1_000
+# Size of an APDU where the register names no limit: well within what old ones take.
+APDU_BYTES: Final = 1_000
 # LIMIT: the smallest announced size that is taken seriously.
-BLOCK_BYTES_MIN: Final = 64
+APDU_BYTES_MIN: Final = 64
+# LIMIT: characters of a line; printers have 20 to 80.
 LINE_MAX: Final = 200
+# Control field, length and attribute; control field, length, BMP 06, 1F07, 25, 09 and a sequence id; a tag's own.
+LINE_OVERHEAD: Final = 6
+BLOCK_OVERHEAD: Final = 32
+TAG_OVERHEAD: Final = 4
+BYTES_A_CHARACTER: Final = 4
 
 _TYPES: Final = {ReceiptKind.MERCHANT: 0x01, ReceiptKind.CUSTOMER: 0x02}
 ADMINISTRATION: Final = 0x03
@@ -37,7 +43,7 @@ def print_messages(receipts: tuple[Receipt, ...], registered: Registered) -> tup
         if registered.tlv and registered.takes(PRINT_BLOCK):
             messages += _blocks(lines, _TYPES.get(receipt.kind, ADMINISTRATION), registered)
         else:
-            messages += _lines(lines)
+            messages += _lines(lines, registered)
     return tuple(messages)
 
 
@@ -47,21 +53,37 @@ def _ordered(receipts: tuple[Receipt, ...], registered: Registered) -> list[Rece
     return sorted(receipts, key=lambda receipt: receipt.kind is not first)
 
 
-def _lines(lines: list[str]) -> list[Message]:
-    messages = [Message(code=PRINT_LINE, head={"attribute": PLAIN, "text": line}) for line in lines]
+def _lines(lines: list[str], registered: Registered) -> list[Message]:
+    room = _size_max(registered) - LINE_OVERHEAD
+    pieces = [piece for line in lines for piece in _pieces(line, room, registered)]
+    messages = [Message(code=PRINT_LINE, head={"attribute": PLAIN, "text": piece}) for piece in pieces]
     return [*messages, Message(code=PRINT_LINE, head={"attribute": LAST_LINE, "text": ""})]
 
 
 def _blocks(lines: list[str], kind: int, registered: Registered) -> list[Message]:
-    room = max(BLOCK_BYTES_MIN, min(registered.apdu_max or BLOCK_BYTES, BLOCK_BYTES)) - 32
+    room = _size_max(registered) - BLOCK_OVERHEAD
     blocks: list[list[Tlv]] = [[]]
     used = 0
     for line in lines:
-        size = len(registered.charset.encode(line)) + 4
-        if used + size > room and blocks[-1]:
-            blocks.append([])
-            used = 0
-        blocks[-1].append(Tlv(0x07, line))
-        used += size
+        for piece in _pieces(line, room - TAG_OVERHEAD, registered):
+            size = len(registered.charset.encode(piece)) + TAG_OVERHEAD
+            if used + size > room and blocks[-1]:
+                blocks.append([])
+                used = 0
+            blocks[-1].append(Tlv(0x07, piece))
+            used += size
     blocks[-1].append(Tlv(0x09, LAST_LINE))
     return [Message(code=PRINT_BLOCK, tlv=(Tlv(0x1F07, kind), Tlv(0x25, tuple(block)))) for block in blocks]
+
+
+def _size_max(registered: Registered) -> int:
+    """Bytes of one APDU: what the register announced (1A), within reason."""
+    return max(APDU_BYTES_MIN, min(registered.apdu_max or APDU_BYTES, APDU_BYTES))
+
+
+def _pieces(line: str, room: int, registered: Registered) -> list[str]:
+    """A line, or, where its bytes are more than fit, as many as it takes."""
+    if len(registered.charset.encode(line)) <= room:
+        return [line]
+    step = max(1, room // BYTES_A_CHARACTER)
+    return [line[start : start + step] for start in range(0, len(line), step)]

@@ -80,16 +80,19 @@ class Service:
         turn: Callable[[], None],
     ) -> None:
         self.info = TerminalInfo()
+        self.currency_number: int | None = None
+        """ISO 4217, of totals that a register without a currency asks for."""
         self._terminal = terminal
         self._side = side
         self._transactions = transactions
         self._context = context
         self._turn = turn
+        self._procedure = 0
         self._last_day: Receipt | None = None
         self._shown: asyncio.Task[None] | None = None
 
-    async def serve(self, message: Message) -> None:
-        """Carry out one command that was accepted; ends with 06 0F or 06 1E.
+    async def serve(self, message: Message, procedure: int) -> None:
+        """Carry out one command that was accepted as `procedure`; ends with 06 0F or 06 1E.
 
         Raises:
             TerminalError: it was not carried out; the caller says so to the register.
@@ -97,6 +100,7 @@ class Service:
         handler = self._handlers().get(message.code)
         if handler is None:
             raise NotSupported(f"the command {message.code:04X}", INTERFACE)
+        self._procedure = procedure
         await handler(message)
         self._turn()
 
@@ -130,7 +134,7 @@ class Service:
 
     # -- status
 
-    async def status(self, message: Message, *, busy: bool) -> None:
+    async def status(self, message: Message, procedure: int, *, busy: bool) -> None:
         """05 01: version, status, and more in TLV where it is asked for. Source: fact sheet 2.5, 2.6."""
         status = TerminalStatus(busy=busy)
         if not busy:
@@ -147,7 +151,8 @@ class Service:
             if self.info.software:
                 device.insert(1, Tlv(0x1F41, self.info.software[:32]))
             tlv = (Tlv(0x1F44, self.terminal_id), Tlv(0xE4, tuple(device)))
-        self._end(Message(code=0x060F, head=head, tlv=tlv))
+        self._side.send(Message(code=0x060F, head=head, tlv=tlv), now_s=self._now_s(), procedure=procedure)
+        self._turn()
 
     @property
     def terminal_id(self) -> str:
@@ -176,7 +181,7 @@ class Service:
             self._end(Message(code=0x061E, head={"result": 0xFF}))
             return
         if service & WITH_RESULT:
-            self._side.send(result, now_s=self._now_s())
+            self._send(result)
         if not service & SILENT:
             receipts = self._receipts_of(message) or await self._copies(message)
             wanted = {0x02: ReceiptKind.MERCHANT, 0x03: ReceiptKind.CUSTOMER}.get(what)
@@ -245,19 +250,23 @@ class Service:
             with suppress(TerminalError):
                 await self._terminal.open_shift()
         self._tell_totals(totals)
+        await self._transactions.day_closed()
         if totals.receipt:
             self._last_day = Receipt(ReceiptKind.END_OF_DAY, totals.receipt)
             self._print((self._last_day,))
         self._done()
 
     def _tell_totals(self, totals: Totals) -> None:
-        numbers = tuple(self._transactions.known.payments) or (0,)
-        currency = next((line.amount.currency.number for line in totals.totals), self._side.registered.currency_number)
+        """In one currency, the register's: sums of several are none. What is in others stands on the receipt."""
+        known = self._transactions.known
+        number = self._side.registered.currency_number or self.currency_number
+        if number is None:
+            number = next((line.amount.currency.number for line in totals.totals), None)
         message = totals_information(
-            totals, self._side.registered, now=self._now(), currency_number=currency,
-            receipts=(min(numbers), numbers[-1]),
+            totals, self._side.registered, now=self._now(), currency_number=number,
+            receipts=(known.first_receipt or 0, known.last_receipt or 0),
         )  # fmt: skip
-        self._side.send(message, now_s=self._now_s())
+        self._send(message)
 
     # -- the device
 
@@ -272,7 +281,7 @@ class Service:
         if message.code == 0x0670:
             now = self._now()
             fields: dict[int, Value] = {0xAA: f"{now:%y%m%d}", 0x0C: f"{now:%H%M%S}"}
-            self._side.send(Message(code=0x0401, fields=fields), now_s=self._now_s())
+            self._send(Message(code=0x0401, fields=fields))
         kind = _RECEIPT_OF.get(message.code)
         if kind is not None:
             with suppress(TerminalError):
@@ -357,13 +366,16 @@ class Service:
 
     def _print(self, receipts: tuple[Receipt, ...]) -> None:
         for message in print_messages(receipts, self._side.registered):
-            self._side.send(message, now_s=self._now_s())
+            self._send(message)
+
+    def _send(self, message: Message) -> None:
+        self._side.send(message, now_s=self._now_s(), procedure=self._procedure)
 
     def _done(self) -> None:
         self._end(Message(code=0x060F))
 
     def _end(self, message: Message) -> None:
-        self._side.send(message, now_s=self._now_s())
+        self._send(message)
         self._turn()
 
     def _now(self) -> datetime:

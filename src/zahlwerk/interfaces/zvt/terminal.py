@@ -9,9 +9,12 @@ Source: fact sheet 6.1, 6.2 (registration), 6.4 (issue of goods), 6.7 (abort), 6
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum, unique
 from typing import Final, TypeAlias
+
+import msgspec
 
 from zahlwerk.errors import RemoteProtocolError
 from zahlwerk.interfaces.zvt.charsets import BY_NUMBER, CP437, Charset
@@ -49,6 +52,8 @@ AFTER_LOG_OFF: Final = 0x86
 QUEUE_MAX: Final = 2_000
 # LIMIT: intermediate states among them: what is not told in time is of no use later.
 STATES_MAX: Final = 20
+_SPARED: Final = (0x3C, 0x8B)
+"""Texts of a result that can be left out, the least needed first."""
 
 
 @dataclass(slots=True)
@@ -158,6 +163,8 @@ class _Own:
     is_result: bool = False
     repeats_max: int | None = None
     repeats: int = 0
+    number: int | None = None
+    """Its sequence id, once sent; a repetition keeps it (6.11)."""
 
 
 class TerminalSide:
@@ -170,6 +177,8 @@ class TerminalSide:
         self.registered = Registered()
         self.can_abort = True
         """Whether 06 B0 is taken now; not once the host has been asked."""
+        self.procedure = 0
+        """Counts the commands that were accepted: what belongs to an earlier one is told to nobody."""
         self._timers = timers
         self._events: list[TerminalEvent] = []
         self._out: list[bytes] = []
@@ -190,11 +199,16 @@ class TerminalSide:
 
     def link_down(self) -> None:
         """The connection ended: whatever the register still owed will not come."""
-        was_open = self._open
-        waiting = [own for own in self._queue if own.is_result]
+        was_open = self._open is not None and self._open.is_result
+        waiting = self._result_waits
         self._reset(Turn.DOWN)
-        if (was_open is not None and was_open.is_result) or waiting:
+        if was_open or waiting:
             self._events.append(Answered(None))
+
+    @property
+    def _result_waits(self) -> bool:
+        """A result is queued that nobody has seen."""
+        return any(own.is_result for own in self._queue)
 
     def _reset(self, turn: Turn) -> None:
         self.turn = turn
@@ -207,20 +221,21 @@ class TerminalSide:
     # -- answers to the register
 
     def accept(self, *, now_s: float) -> None:
-        """80 00: we carry the command out, and are master until `finish`."""
+        """80 00: we carry the command out as the next `procedure`, and are master until its end."""
         self._answer(answer(), now_s)
         self.turn = Turn.MASTER
+        self.procedure += 1
         self._sign_at_s = now_s + self._timers.working_sign_s
 
     def refuse(self, code: int, *, now_s: float, head: dict[str, Value] | None = None) -> None:
         """84 xx: nothing was started."""
-        self._answer(Message(code=0x8400 | code, head=head or {}), now_s)
-        self.turn = Turn.REST
+        self.reply(Message(code=0x8400 | code, head=head or {}), now_s=now_s)
 
     def reply(self, message: Message, *, now_s: float) -> None:
-        """The answer that is also the end of the command."""
-        self._answer(message, now_s)
-        self.turn = Turn.REST
+        """The answer that is also the end of the command; for nobody, where its register has gone meanwhile."""
+        if self.turn is Turn.ANSWERING:
+            self._answer(message, now_s)
+            self.turn = Turn.REST
 
     # -- our own commands
 
@@ -229,9 +244,16 @@ class TerminalSide:
         """Somebody would hear us."""
         return self.turn is not Turn.DOWN
 
-    def send(self, message: Message, *, now_s: float) -> None:
-        """Queue a command of ours; dropped where nobody would hear it, or the register cannot process it."""
+    def send(self, message: Message, *, now_s: float, procedure: int | None = None) -> None:
+        """Queue a command of ours; dropped where nobody would hear it, or the register cannot process it.
+
+        Args:
+            procedure: the one it belongs to; the one that runs if None. What is left of a register that has gone must
+                not end the question of the next one.
+        """
         if self.turn is not Turn.MASTER or len(self._queue) >= QUEUE_MAX:
+            return
+        if procedure is not None and procedure != self.procedure:
             return
         if message.code == INTERMEDIATE and (
             not self.registered.takes(INTERMEDIATE)
@@ -242,15 +264,22 @@ class TerminalSide:
         self._next(now_s)
 
     def show_result(
-        self, message: Message, *, now_s: float, wait_s: float | None = None, repeats_max: int | None = None
+        self,
+        message: Message,
+        *,
+        now_s: float,
+        procedure: int | None = None,
+        wait_s: float | None = None,
+        repeats_max: int | None = None,
     ) -> None:
         """Queue a result whose answer decides: it comes back as `Answered`.
 
         Args:
+            procedure: the one it belongs to, as with `send`: another register's yes is none.
             wait_s: how long the register has (BMP 01); T3 if None.
             repeats_max: how often it may say "ask again" (BMP 02); as often as it likes if None.
         """
-        if self.turn is not Turn.MASTER:
+        if self.turn is not Turn.MASTER or procedure not in {None, self.procedure}:
             self._events.append(Answered(None))
             return
         wait_s = self._timers.t3_s if wait_s is None else wait_s
@@ -294,8 +323,13 @@ class TerminalSide:
             self._open = None
             self._deadline_s = None
             if own.is_result:
+                # It is taken back, and the register told so while the line works (6.12); whoever stays silent to that
+                # as well has gone.
                 self._events.append(Answered(None))
-            self._events.append(Silent(own.wait_s))
+                self._sign_at_s = now_s + self._timers.working_sign_s
+                self._next(now_s)
+            else:
+                self._events.append(Silent(own.wait_s))
 
     def receive_data(self, data: bytes, *, now_s: float) -> None:
         """One whole APDU from the register."""
@@ -356,6 +390,8 @@ class TerminalSide:
         if own.message.code in ENDS:
             self.turn = Turn.REST
             self._sign_at_s = None
+            if self._result_waits:
+                self._events.append(Answered(None))
             self._queue.clear()
         self._next(now_s)
 
@@ -366,12 +402,9 @@ class TerminalSide:
         self._transmit(self._open, now_s)
 
     def _transmit(self, own: _Own, now_s: float) -> None:
-        number = None
-        if self.registered.numbered:
-            if own.repeats == 0:
-                self._numbers["highest"] = self._numbers["highest"] % SEQUENCE_MAX + 1
-            number = self._numbers["highest"]
-        self._out.append(self._encoded(own.message, number))
+        if self.registered.numbered and own.number is None:
+            self._numbers["highest"] = own.number = self._numbers["highest"] % SEQUENCE_MAX + 1
+        self._out.append(self._encoded(own.message, own.number))
         self._deadline_s = now_s + own.wait_s
         self._sign_at_s = now_s + self._timers.working_sign_s
 
@@ -399,15 +432,37 @@ class TerminalSide:
         return False
 
     def _encoded(self, message: Message, number: int | None) -> bytes:
-        if number is not None and message.code != 0x06D1:
-            tlv = (*(message.tlv or ()), Tlv(SEQUENCE_TAG, number))
-            message = Message(code=message.code, head=message.head, fields=message.fields, more=message.more, tlv=tlv)
-        elif message.tlv is not None and not self.registered.tlv and not message.is_answer:
+        """As bytes, and no more of them than the register can receive (tag 1A)."""
+        if message.tlv is not None and not self.registered.tlv and not message.is_answer:
             # Only to whoever has sent some (4.1).
-            message = Message(code=message.code, head=message.head, fields=message.fields, more=message.more)
-        return encode(message, charset=self.registered.charset)
+            message = msgspec.structs.replace(message, tlv=None)
+        limit = self.registered.apdu_max
+        apdu = b""
+        for candidate in (message,) if not limit else _ever_shorter(message):
+            numbered = candidate
+            if number is not None and message.code != 0x06D1:
+                numbered = msgspec.structs.replace(candidate, tlv=(*(candidate.tlv or ()), Tlv(SEQUENCE_TAG, number)))
+            apdu = encode(numbered, charset=self.registered.charset)
+            if not limit or len(apdu) <= limit:
+                break
+        return apdu
 
     def start_numbering(self) -> None:
         """A registration with sequence ids has been answered: count from here."""
         self._numbers = {"highest": 0, "heard": -1}
         self._last_answer = b""
+
+
+def _ever_shorter(message: Message) -> Iterator[Message]:
+    """The message, then with less and less of what a register can do without: tags, and then texts."""
+    yield message
+    if message.is_answer or message.code == 0x06D3:
+        return
+    tlv = message.tlv
+    while tlv:
+        tlv = tlv[:-1]
+        yield msgspec.structs.replace(message, tlv=tlv or None)
+    fields = dict(message.fields)
+    for number in _SPARED:
+        if fields.pop(number, None) is not None:
+            yield msgspec.structs.replace(message, tlv=None, fields=fields.copy())

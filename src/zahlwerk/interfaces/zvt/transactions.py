@@ -7,9 +7,10 @@ Whatever happens to the connection, the payment comes to an end here, and 06 20 
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import replace
 from datetime import datetime
 from typing import Final
 
@@ -24,6 +25,7 @@ from zahlwerk.errors import (
     TerminalRefused,
 )
 from zahlwerk.interfaces.zvt.answers import Asked, result_code, status_information
+from zahlwerk.interfaces.zvt.memory import Latest, Memory, Remembered, Running, without_secrets
 from zahlwerk.interfaces.zvt.messages import Message, Tlv
 from zahlwerk.interfaces.zvt.orders import Known, Order, currency_of, order_of
 from zahlwerk.interfaces.zvt.printing import print_messages
@@ -34,26 +36,20 @@ from zahlwerk.payment import Outcome, Payment, Receipt, ReceiptKind
 from zahlwerk.terminal import CONFIRM, ROLL_BACK, Decision, Evidence, Feature, Terminal, Witness
 from zahlwerk.urls import Context
 
-__all__ = ["Latest", "Transactions", "failure_code"]
+__all__ = ["Transactions", "failure_code"]
+
+_log: Final = logging.getLogger("zahlwerk.zvt.endpoint")
 
 PARTLY: Final = 0x849D
 CANCELLED: Final = 0x6C
 HOST_FAULT: Final = 0x9B
+OTHER: Final = 0xFF
 WRONG_CURRENCY: Final = 0x6F
 # A payment whose end is not known is looked up so often, with pauses that grow to a minute.
 LOOKUPS_MAX: Final = 20
 LOOKUP_PAUSE_S: Final = 3.0
-
-
-@dataclass(frozen=True, slots=True)
-class Latest:
-    """The latest result, as 06 20 tells it."""
-
-    payment: Payment
-    asked: Asked
-    code: int | None
-    moment: datetime
-    """When it came about; a repetition must look the same."""
+# A terminal that has no record of it so often will not find one: registers should not wait for that.
+NOT_FOUND_MAX: Final = 5
 
 
 def failure_code(error: TerminalError) -> int:
@@ -84,6 +80,7 @@ class Transactions(Witness):
         *,
         turn: Callable[[], None],
         language: str,
+        memory: Memory | None = None,
     ) -> None:
         self.latest: Latest | None = None
         self.known = Known()
@@ -104,7 +101,10 @@ class Transactions(Witness):
         self._decided = False
         self._abort_wanted = False
         self._started = False
-        self._evidence: Evidence = {}
+        self._memory = memory or Memory()
+        self._running: Running | None = None
+        """The payment that the terminal behind has, until its end is written down."""
+        self._procedure = 0
 
     # -- what the connection tells
 
@@ -122,17 +122,23 @@ class Transactions(Witness):
 
     # -- one payment
 
-    async def carry_out(self, message: Message, default: Currency) -> None:
-        """One command of `MONEY_COMMANDS`, accepted already, to its end."""
+    async def carry_out(self, message: Message, default: Currency | None, procedure: int) -> None:
+        """One command of `MONEY_COMMANDS`, accepted already as `procedure`, to its end.
+
+        Args:
+            default: of amounts without a currency; None if that would be a guess.
+        """
         self._abort_wanted = self._shown = self._decided = self._started = False
-        self._evidence = {}
+        self._running = None
+        self._procedure = procedure
         side = self._side
         try:
             currency = currency_of(message, side.registered.currency_number, default)
             taken = self._terminal.capabilities.currencies
-            if message.number(0x04) and taken and currency.code not in taken:
+            if message.number(0x04) and (currency is None or (taken and currency.code not in taken)):
                 self._abort_notice(WRONG_CURRENCY)
                 return
+            currency = currency or Currency.of(taken[0])
             can_hold = Feature.HOLD in self._terminal.capabilities
             order = order_of(message, self.known, currency, can_hold=can_hold, language=self._language)
             self._order = order
@@ -145,7 +151,15 @@ class Transactions(Witness):
             if exc.money_moved is not MoneyMoved.NO and self._started and not isinstance(exc, InvalidRequest):
                 await self._lost(str(exc))
             else:
+                await self._never_ran()
                 self._abort_notice(failure_code(exc), str(exc))
+            return
+        except OSError as exc:
+            # What cannot be written down is not begun, or taken back.
+            if self._running is not None:
+                await self._lost(f"the state file cannot be written: {exc}")
+            else:
+                self._abort_notice(OTHER, "the state file cannot be written")
             return
         finally:
             self._decision = None
@@ -154,13 +168,36 @@ class Transactions(Witness):
     async def _run(self, order: Order) -> Payment:
         self._started = True
         if order.hold is not None:
+            await self._run_on(Running(reference="", asked=order.asked))
             payment = await self._terminal.settle(order.hold, order.captured)
             return payment.but(outcome=Outcome.APPROVED) if payment.state is PaymentState.RELEASED else payment
         assert order.request is not None
         return await self._terminal.transact(order.request, witness=self)
 
     async def sending(self, evidence: Evidence) -> None:
-        self._evidence = dict(evidence)
+        order = self._order
+        if order is not None and order.request is not None:
+            texts = {**evidence, "confirm": "none"}
+            await self._run_on(Running(reference=order.request.reference, evidence=texts, asked=order.asked))
+
+    async def _never_ran(self) -> None:
+        """The terminal refused it: the latest result is still the one before."""
+        if self._running is not None:
+            self._running = None
+            await self._save_or_log()
+
+    async def _run_on(self, running: Running) -> None:
+        """Written down before it goes on.
+
+        Raises:
+            OSError: it cannot be, so it must not.
+        """
+        before, self._running = self._running, running
+        try:
+            await self._save()
+        except BaseException:
+            self._running = before
+            raise
 
     async def approved(self, payment: Payment) -> Decision:
         """Show it to the register; its answer decides. Silence, a hang-up and every refusal take it back."""
@@ -170,15 +207,25 @@ class Transactions(Witness):
         self._shown = True
         self._shown_at = payment.terminal_time or self._now()
         self._side.can_abort = False
+        number = {} if payment.sequence is None else {"sequence": str(payment.sequence)}
+        await self._note(number)
         self._decision = asyncio.get_running_loop().create_future()
         self._side.show_result(
-            self._information(payment, order.asked, 0), now_s=self._now_s(), wait_s=order.goods_s,
-            repeats_max=order.repeats_max,
+            self._information(payment, order.asked, 0), now_s=self._now_s(), procedure=self._procedure,
+            wait_s=order.goods_s, repeats_max=order.repeats_max,
         )  # fmt: skip
         self._turn()
         answer = await self._decision
         self._decided = True
-        return self._decision_of(answer, payment)
+        decision = self._decision_of(answer, payment)
+        amount = {} if decision.amount is None else {"amount_minor": str(decision.amount.amount)}
+        await self._note({"confirm": "1" if decision.confirm else "0", **amount})
+        return decision
+
+    async def _note(self, texts: dict[str, str]) -> None:
+        """What has become known of the payment that runs, written down before anybody hears of it."""
+        running = self._running or Running(reference="")
+        await self._run_on(replace(running, evidence={**running.evidence, **texts}, shown_at=self._shown_at))
 
     def _decision_of(self, answer: Message | None, payment: Payment) -> Decision:
         if answer is None:
@@ -196,52 +243,126 @@ class Transactions(Witness):
         if payment.outcome is Outcome.UNKNOWN:
             await self._lost(payment.message)
             return
-        self._keep(payment, order.asked)
+        await self._keep(payment, order.asked)
         if payment.outcome is Outcome.APPROVED:
             if not self._shown:
                 # Settled holds, and whatever needs no decision.
-                self._side.send(self._information(payment, order.asked, 0), now_s=self._now_s())
+                self._send(self._information(payment, order.asked, 0))
             await self._print(payment)
-            self._side.send(Message(code=0x060F), now_s=self._now_s())
+            self._send(Message(code=0x060F))
         else:
             code = result_code(payment)
-            self._side.send(self._information(payment, order.asked, code), now_s=self._now_s())
+            self._send(self._information(payment, order.asked, code))
             await self._print(payment)
-            self._side.send(Message(code=0x061E, head={"result": code}), now_s=self._now_s())
+            self._send(Message(code=0x061E, head={"result": code}))
         self._turn()
 
-    def _keep(self, payment: Payment, asked: Asked) -> None:
+    def _send(self, message: Message) -> None:
+        self._side.send(message, now_s=self._now_s(), procedure=self._procedure)
+
+    async def _keep(self, payment: Payment, asked: Asked) -> None:
+        """The end of a payment; written down before the register hears of it."""
         if self._shown:
             # As it was shown: the register recognises it by its numbers and its time.
             payment = payment.but(terminal_time=self._shown_at)
         self.doubtful = False
+        self._running = None
+        self._take_in(payment, asked)
+        await self._save_or_log()
+
+    def _take_in(self, payment: Payment, asked: Asked) -> None:
         self.latest = Latest(payment, asked, None, self._now())
         if payment.outcome in {Outcome.APPROVED, Outcome.REFERRED}:
             self.known.add(payment)
+
+    # -- what outlives this process
+
+    async def recall(self) -> None:
+        """Take over what an earlier process left.
+
+        Raises:
+            ConfigurationError: it cannot be read.
+        """
+        left = await self._memory.load()
+        self.latest = left.latest
+        self.doubtful = left.doubtful
+        self.known.first_receipt = left.first_receipt
+        for payment in left.stays:
+            self.known.remember(payment)
+        if left.latest is not None and left.latest.payment.outcome is Outcome.APPROVED:
+            self.known.remember(left.latest.payment)
+        self._running = left.running
+        if left.running is not None:
+            self.latest = None
+            self.unresolved = self.doubtful = True
+
+    async def settle_what_was_left(self) -> None:
+        """Find out what became of the payment during which the earlier process ended."""
+        running = self._running
+        if running is not None:
+            self._shown, self._shown_at = running.shown_at is not None, running.shown_at
+            await self._resolve(running)
+
+    async def day_closed(self) -> None:
+        """A new day: receipts are counted from the next one."""
+        self.known.first_receipt = None
+        await self._save_or_log()
+
+    async def _save(self) -> None:
+        latest = self.latest
+        if latest is not None:
+            latest = replace(latest, payment=without_secrets(latest.payment))
+        await self._memory.save(
+            Remembered(
+                running=self._running, latest=latest, doubtful=self.doubtful, first_receipt=self.known.first_receipt,
+                stays=tuple(without_secrets(payment) for payment in self.known.stays()),
+            )
+        )  # fmt: skip
+
+    async def _save_or_log(self) -> None:
+        """Of what has happened already: if it cannot be written down, the next process looks it up."""
+        try:
+            await self._save()
+        except OSError as exc:
+            _log.error("zvt.state_not_saved error=%s", exc)
 
     async def _lost(self, why: str) -> None:
         """Nobody knows. The register is told so, and asks with 06 20 once it is known here."""
         self.unresolved = self.doubtful = True
         self.latest = None
+        await self._save_or_log()
         self._abort_notice(HOST_FAULT, f"outcome not known yet, ask again: {why}")
-        await self._resolve()
+        await self._resolve(self._running or Running(reference=""))
 
-    async def _resolve(self) -> None:
-        order = self._order
-        assert order is not None
-        if order.request is None:
-            self.unresolved = False
-            return
+    async def _resolve(self, running: Running) -> None:
+        """Ask the terminal behind until it knows; a settled hold cannot be asked about."""
+        found = await self._looked_up(running) if running.reference else None
+        if found is not None:
+            await self._keep(found, running.asked)
+        else:
+            # Given up: it stays doubtful, over restarts too, until the next transaction.
+            self._running = None
+            await self._save_or_log()
+        self.unresolved = False
+
+    async def _looked_up(self, running: Running) -> Payment | None:
         pause_s = LOOKUP_PAUSE_S
+        not_found = 0
         for _ in range(LOOKUPS_MAX):
             await self._context.clock.sleep_until(self._now_s() + pause_s)
             pause_s = min(60.0, pause_s * 1.5)
-            with suppress(PaymentNotFound, TerminalError):
-                payment = await self._terminal.lookup(order.request.reference, evidence=self._evidence)
+            try:
+                payment = await self._terminal.lookup(running.reference, evidence=running.evidence)
+            except PaymentNotFound:
+                not_found += 1
+                if not_found >= NOT_FOUND_MAX:
+                    return None
+            except TerminalError:
+                continue
+            else:
                 if payment.outcome is not Outcome.UNKNOWN:
-                    self._keep(payment, order.asked)
-                    break
-        self.unresolved = False
+                    return payment
+        return None
 
     # -- the result, told and told again
 
@@ -262,7 +383,7 @@ class Transactions(Witness):
         if not receipts and payment.outcome is Outcome.APPROVED:
             receipts = await self._fetched()
         for message in print_messages(receipts, self._side.registered):
-            self._side.send(message, now_s=self._now_s())
+            self._send(message)
 
     async def _fetched(self) -> tuple[Receipt, ...]:
         """Receipts of a terminal that does not hand them over with the payment."""
@@ -276,7 +397,7 @@ class Transactions(Witness):
 
     def _abort_notice(self, code: int, text: str = "") -> None:
         tlv = (Tlv(0x1F17, text[:200]),) if text and self._side.registered.tlv else None
-        self._side.send(Message(code=0x061E, head={"result": code}, tlv=tlv), now_s=self._now_s())
+        self._send(Message(code=0x061E, head={"result": code}, tlv=tlv))
         self._turn()
 
     # -- small things
@@ -286,10 +407,15 @@ class Transactions(Witness):
         if Feature.SHIFT in self._terminal.capabilities and not (await self._terminal.status()).shift_open:
             await self._terminal.open_shift()
 
-    def standalone(self, payment: Payment) -> None:
+    async def standalone(self, payment: Payment) -> None:
         """Taken at the terminal, without the register: the latest transaction is that one now."""
-        self._shown = False
-        self._keep(payment, Asked())
+        if self.unresolved or self._running is not None:
+            # What the register waits for comes first; and this one is no proof about it.
+            self.known.add(payment)
+            return
+        self.doubtful = False
+        self._take_in(payment, Asked())
+        await self._save_or_log()
 
     def _now(self) -> datetime:
         return self._context.clock.wall().replace(tzinfo=None)

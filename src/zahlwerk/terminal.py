@@ -83,6 +83,7 @@ class Feature(Enum):
     E_SIGNATURE = "take a signature on its screen"
     SCAN = "scan a code"
     LOCK = "be locked"
+    KEYPAD_LOCK = "have its keypad locked, so that no amount is typed in there"
     LANGUAGE = "change its language"
     MAINTENANCE = "be maintained from the register"
     STANDALONE = "report payments typed in at the terminal"
@@ -551,6 +552,10 @@ class Terminal(ABC):
     async def unlock(self) -> None:
         """Payments again."""
         raise NotSupported("be unlocked", type(self).__name__)
+
+    async def lock_keypad(self, locked: bool) -> None:
+        """Whether amounts can be typed in at the terminal itself; requests of a register are taken all the same."""
+        raise NotSupported("have its keypad locked", type(self).__name__)
 
     async def set_language(self, language: str) -> None:
         """The language of the terminal's display, ISO 639-1."""

@@ -226,6 +226,7 @@ class TestIdentity:
             Feature.SHIFT: it.terminal.close_shift,
             Feature.TOTALS: it.terminal.totals,
             Feature.LOCK: it.terminal.unlock,
+            Feature.KEYPAD_LOCK: lambda: it.terminal.lock_keypad(False),
             Feature.OPEN_ENTRIES: it.terminal.open_entries,
             Feature.END_OF_DAY: it.terminal.end_of_day,
         }
@@ -688,6 +689,17 @@ class TestDevice:
             await within(it.terminal.pay("1.00 CHF"))
         await it.terminal.unlock()
         assert (await it.terminal.pay("1.00 CHF")).is_approved
+
+    async def test_with_its_keypad_locked_only_the_register_starts_payments(self, it: Rig) -> None:
+        it.need(Feature.KEYPAD_LOCK)
+        await it.terminal.lock_keypad(True)
+        await it.terminal.lock_keypad(True)
+        with pytest.raises(TerminalRefused):
+            await it.virtual.type_payment("1.00 CHF")
+        assert (await it.terminal.pay("1.00 CHF")).is_approved
+        await it.terminal.lock_keypad(False)
+        assert (await it.terminal.pay("2.00 CHF")).is_approved
+        assert (await it.virtual.type_payment("1.00 CHF")).is_approved
 
     @pytest.mark.parametrize("language", ["de", "fr", "it", "en"])
     async def test_it_speaks_the_language_it_is_told(self, it: Rig, language: str) -> None:

@@ -110,6 +110,7 @@ LACKING: Final[list[tuple[str, Callable[[Terminal], Awaitable[object]]]]] = [
     ("reboot", lambda t: t.maintain(Maintenance.REBOOT)),
     ("be locked", lambda t: t.lock()),
     ("be unlocked", lambda t: t.unlock()),
+    ("have its keypad locked", lambda t: t.lock_keypad(True)),
     ("change its language", lambda t: t.set_language("de")),
 ]
 

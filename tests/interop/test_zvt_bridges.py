@@ -231,3 +231,24 @@ class TestReceiptsOfTheRegistersOwn:
         await virtual.close()
         assert [receipt.kind for receipt in payment.receipts] == [ReceiptKind.MERCHANT, ReceiptKind.CUSTOMER]
         assert all("12.50" in receipt.text or "12,50" in receipt.text for receipt in payment.receipts)
+
+
+class TestTheKeypad:
+    async def test_is_locked_at_the_far_end_for_a_register_that_controls_payments(self) -> None:
+        """Config bit 10 goes through the bridge, and its log-off as well (fact sheet 2.7, 6.2)."""
+        virtual = VirtualTerminal(Settings(speed=0, seed=7, shift_open=True))
+        far = listen("zvt+tcp://127.0.0.1:0", virtual)
+        behind = connect(f"{await far.start()}?currency=CHF&poll=0&config=8E")
+        near = listen("zvt+tcp://127.0.0.1:0", behind)
+        url = f"{await near.start()}?currency=CHF&poll=0"
+        async with connect(url) as register:
+            assert (await register.pay("12.50 CHF")).is_approved
+            with pytest.raises(TerminalError, match="keypad"):
+                await virtual.type_payment("1.00 CHF")
+        async with connect(f"{url}&config=8E") as register:
+            assert (await register.pay("12.50 CHF")).is_approved
+            assert (await virtual.type_payment("1.00 CHF")).is_approved
+        await near.close()
+        await behind.close()
+        await far.close()
+        await virtual.close()

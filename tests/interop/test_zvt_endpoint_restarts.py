@@ -137,12 +137,15 @@ SAVES = 5
 
 
 class TestAProcessThatDies:
+    @pytest.mark.parametrize("serial", [False, True], ids=["tcp", "serial"])
     @pytest.mark.parametrize("written", [False, True], ids=["before", "after"])
     @pytest.mark.parametrize("number", range(1, SAVES + 1))
     @pytest.mark.parametrize("confirms", [True, False], ids=["confirmed", "taken-back"])
-    async def test_at_any_write_the_register_hears_the_truth(self, number: int, written: bool, confirms: bool) -> None:
+    async def test_at_any_write_the_register_hears_the_truth(
+        self, number: int, written: bool, confirms: bool, serial: bool
+    ) -> None:
         disk = Disk(number, written=written)
-        world = ZvtWorld(settings=Settings(seed=1), memory=disk)
+        world = ZvtWorld(settings=Settings(seed=1), memory=disk, serial=serial)
         await world.open()
         witness = Journal(Decision(confirm=confirms))
         task = asyncio.ensure_future(world.register.transact(request(), witness=witness))

@@ -130,6 +130,9 @@ class Observed(Terminal):
     async def unlock(self) -> None:
         await self._inner.unlock()
 
+    async def lock_keypad(self, locked: bool) -> None:
+        await self._inner.lock_keypad(locked)
+
     async def set_language(self, language: str) -> None:
         await self._inner.set_language(language)
 

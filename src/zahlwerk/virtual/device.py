@@ -129,6 +129,8 @@ class Device:
         self.crashed = False
         self.shift_open = False
         self.locked = False
+        self.keypad_locked = False
+        """A register has taken over: nobody types in amounts here. Outlives restarts."""
         self.online = False
         self.language = settings.language
         self.printer = {"yes": Printer.FINE, "no": Printer.UNAVAILABLE, "out": Printer.OUT_OF_PAPER}[settings.printer]

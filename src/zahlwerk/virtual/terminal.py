@@ -217,6 +217,8 @@ class VirtualTerminal(CardHolder, Terminal):
             reference=f"standalone-{device.counters.sequence + 1}",
         )
         self._check(request)
+        if device.keypad_locked:
+            raise _refused("the register has locked the keypad", ErrorCode.LOCKED, remedy="use the register")
         device.claimed = True
         typed = card(card_name) if card_name else None
         self._flow = flow = PaymentFlow(device, request, None, crash=self._crash, standalone=True, typed_card=typed)
@@ -542,6 +544,10 @@ class VirtualTerminal(CardHolder, Terminal):
         self._device.require_on()
         self._device.locked = locked
         self._device.refresh()
+
+    async def lock_keypad(self, locked: bool) -> None:
+        self._device.require_on()
+        self._device.keypad_locked = locked
 
     async def set_language(self, language: str) -> None:
         self._device.require_on()

@@ -67,7 +67,7 @@ ALL_RECEIPTS: Final = b"\xff\xff"
 
 _FEATURES: Final = frozenset({
     Feature.TWO_PHASE, Feature.HOLD, Feature.LOOKUP, Feature.PARTIAL_APPROVAL, Feature.TIP_AT_TERMINAL,
-    Feature.DCC, Feature.END_OF_DAY, Feature.LANGUAGE, Feature.MAINTENANCE, Feature.OPEN_ENTRIES,
+    Feature.DCC, Feature.END_OF_DAY, Feature.KEYPAD_LOCK, Feature.LANGUAGE, Feature.MAINTENANCE, Feature.OPEN_ENTRIES,
 })  # fmt: skip
 _REPEATS: Final = {ReceiptKind.END_OF_DAY: 0x04}
 """Tag 1F01 of 06 20; other kinds: the last receipt (01). Source: fact sheet 4.2."""
@@ -391,6 +391,14 @@ class ZvtTerminal(Terminal):
         with self._exclusive(work.value):
             await self._connection.open()
             await todo()
+
+    async def lock_keypad(self, locked: bool) -> None:
+        profile = self._connection.profile
+        config = (profile.config | Config.LOCK_PAYMENT) if locked else (profile.config & ~Config.LOCK_PAYMENT)
+        if config == profile.config:
+            return
+        with self._exclusive("the registration"):
+            await self._connection.register_with(profile.but(config=int(config)))
 
     async def set_language(self, language: str) -> None:
         await self._connection.open()

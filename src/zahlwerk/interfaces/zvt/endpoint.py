@@ -19,6 +19,7 @@ from zahlwerk.interfaces.zvt.framing import ApduDecoder, Link, LinkFailure, make
 from zahlwerk.interfaces.zvt.memory import Memory
 from zahlwerk.interfaces.zvt.messages import Message, Tlv, Value, answer
 from zahlwerk.interfaces.zvt.orders import ALL_RECEIPTS, MONEY_COMMANDS
+from zahlwerk.interfaces.zvt.registration import Config
 from zahlwerk.interfaces.zvt.service import DIRECT, Service
 from zahlwerk.interfaces.zvt.tap import Tap
 from zahlwerk.interfaces.zvt.terminal import (
@@ -88,6 +89,8 @@ class EndpointOptions:
     """Of texts, where the register asks for none."""
     currency: str = ""
     """ISO 4217 letters, of registers that name none; EUR if empty."""
+    prints: bool = False
+    """Print on the terminal the receipts that a register leaves to it: for terminals that only hand them over."""
     t3_s: float | None = None
     """How long the register has to answer a command; the standard's 5 s if None."""
 
@@ -113,7 +116,13 @@ class ZvtEndpoint(Endpoint):
         t3_s = self._options.t3_s
         self._side = TerminalSide(timers=TIMERS if t3_s is None else replace(TIMERS, t3_s=t3_s))
         self._transactions = Transactions(
-            terminal, self._side, context, turn=self._turn, language=self._options.language, memory=memory
+            terminal,
+            self._side,
+            context,
+            turn=self._turn,
+            language=self._options.language,
+            prints=self._options.prints,
+            memory=memory,
         )
         self._service = Service(terminal, self._side, self._transactions, context, turn=self._turn)
         self._pump: Pump[LinkFailure] | None = None
@@ -128,6 +137,9 @@ class ZvtEndpoint(Endpoint):
         """The procedure of the payment that runs."""
         self._text = ""
         self._told: tuple[int, str] | None = None
+        self._keypad_wanted = False
+        self._keypad_locked = False
+        self._keypad: asyncio.Task[None] | None = None
         self._waiting = 0
         self._heard_at_s = 0.0
         self._closing = False
@@ -171,6 +183,8 @@ class ZvtEndpoint(Endpoint):
         for task in tuple(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._keypad_wanted = False
+        await self._apply_keypad()
         await self._service.close()
 
     # -- connections
@@ -325,6 +339,7 @@ class ZvtEndpoint(Endpoint):
         elif message.code == 0x0602:
             side.reply(answer(), now_s=now_s)
             side.registered = Registered()
+            self._lock_keypad(False)
         elif message.code == 0x0501:
             side.accept(now_s=now_s)
             self._spawn(self._service.status(message, side.procedure, busy=self._is_busy))
@@ -370,6 +385,27 @@ class ZvtEndpoint(Endpoint):
             fields[0x49] = number
         side.send(Message(code=0x060F, fields=fields, tlv=self._agreed(side.registered)), now_s=now_s)
         side.start_numbering()
+        self._lock_keypad(side.registered.wants(Config.LOCK_PAYMENT))
+
+    def _lock_keypad(self, wanted: bool) -> None:
+        """What the register wants of the terminal's keypad (config bit 10); only our own lock is ever undone."""
+        self._keypad_wanted = wanted and Feature.KEYPAD_LOCK in self._terminal.capabilities
+        if self._keypad is None or self._keypad.done():
+            self._keypad = self._spawn(self._apply_keypad())
+
+    async def _keypad_done(self) -> None:
+        """Some terminals do one thing at a time: what the registration began comes first."""
+        if self._keypad is not None and not self._keypad.done():
+            await asyncio.wait({self._keypad})
+
+    async def _apply_keypad(self) -> None:
+        while (wanted := self._keypad_wanted) is not self._keypad_locked:
+            try:
+                await self._terminal.lock_keypad(wanted)
+            except TerminalError as exc:
+                _log.warning("zvt.keypad_not_locked wanted=%s error=%s", wanted, exc)
+                return
+            self._keypad_locked = wanted
 
     def _agreed(self, registered: Registered) -> tuple[Tlv, ...] | None:
         if not registered.tlv:
@@ -385,6 +421,7 @@ class ZvtEndpoint(Endpoint):
 
     async def _pay(self, message: Message, procedure: int) -> None:
         try:
+            await self._keypad_done()
             await self._transactions.carry_out(message, self._default_currency(), procedure)
         finally:
             self._pays = False
@@ -393,6 +430,7 @@ class ZvtEndpoint(Endpoint):
 
     async def _do(self, message: Message, procedure: int) -> None:
         try:
+            await self._keypad_done()
             await self._service.serve(message, procedure)
         except TerminalError as exc:
             tlv = (Tlv(0x1F17, str(exc)[:200]),) if self._side.registered.tlv else None

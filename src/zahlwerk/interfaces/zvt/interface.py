@@ -57,6 +57,12 @@ _TERMINAL: Final = (
         "state",
         "listening: file that keeps the latest result over restarts, for 06 20; one for each listener",
     ),
+    Parameter(
+        "print_receipts",
+        "listening: print here the receipts that the register leaves to us; for terminals that only hand them over",
+        "no",
+        _YES_NO,
+    ),
     Parameter("check_password", "listening: refuse registers that give another password", "no", _YES_NO),
 )
 _TLS: Final = (
@@ -135,6 +141,7 @@ def _options(url: Url) -> EndpointOptions:
         takeover=Takeover(url.params.get("takeover", "silent")),
         language=url.params.get("language", "de"),
         currency=_currency(url),
+        prints=url.params.get("print_receipts") == "yes",
     )
 
 

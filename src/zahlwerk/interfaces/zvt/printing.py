@@ -9,7 +9,7 @@ from zahlwerk.interfaces.zvt.registration import Config
 from zahlwerk.interfaces.zvt.terminal import Registered
 from zahlwerk.payment import Receipt, ReceiptKind
 
-__all__ = ["print_messages"]
+__all__ = ["print_messages", "receipts_for_terminal"]
 
 PRINT_LINE: Final = 0x06D1
 PRINT_BLOCK: Final = 0x06D3
@@ -35,9 +35,7 @@ def print_messages(receipts: tuple[Receipt, ...], registered: Registered) -> tup
     """What to send for some receipts; nothing where the register does not print for us."""
     messages: list[Message] = []
     for receipt in _ordered(receipts, registered):
-        is_payment = receipt.kind in _TYPES
-        bit = Config.PAYMENT_RECEIPTS if is_payment else Config.ADMINISTRATION_RECEIPTS
-        if not registered.wants(Config.LINES) or not registered.wants(bit) or not receipt.text:
+        if not registered.wants(Config.LINES) or not registered.wants(_bit_of(receipt)) or not receipt.text:
             continue
         lines = [line[:LINE_MAX] for line in receipt.text.split("\n")]
         if registered.tlv and registered.takes(PRINT_BLOCK):
@@ -45,6 +43,17 @@ def print_messages(receipts: tuple[Receipt, ...], registered: Registered) -> tup
         else:
             messages += _lines(lines, registered)
     return tuple(messages)
+
+
+def receipts_for_terminal(receipts: tuple[Receipt, ...], registered: Registered) -> tuple[Receipt, ...]:
+    """Those that the register leaves to the terminal's own printer (table of fact sheet 2.7)."""
+    return tuple(
+        receipt for receipt in _ordered(receipts, registered) if receipt.text and not registered.wants(_bit_of(receipt))
+    )
+
+
+def _bit_of(receipt: Receipt) -> Config:
+    return Config.PAYMENT_RECEIPTS if receipt.kind in _TYPES else Config.ADMINISTRATION_RECEIPTS
 
 
 def _ordered(receipts: tuple[Receipt, ...], registered: Registered) -> list[Receipt]:

@@ -169,7 +169,7 @@ class Service:
         if what == 0x04:
             if self._last_day is None:
                 raise NotSupported("repeat the receipt of an end of day that was not", INTERFACE)
-            self._print((self._last_day,))
+            await self._print((self._last_day,))
             self._done()
             return
         transactions = self._transactions
@@ -185,7 +185,7 @@ class Service:
         if not service & SILENT:
             receipts = self._receipts_of(message) or await self._copies(message)
             wanted = {0x02: ReceiptKind.MERCHANT, 0x03: ReceiptKind.CUSTOMER}.get(what)
-            self._print(tuple(one for one in receipts if wanted is None or one.kind is wanted))
+            await self._print(tuple(one for one in receipts if wanted is None or one.kind is wanted))
         self._done()
 
     def _receipts_of(self, message: Message) -> tuple[Receipt, ...]:
@@ -211,7 +211,7 @@ class Service:
         last = message.head_number("to_receipt") or first
         for number in range(first, min(last, first + 100) + 1):
             sequence = self._transactions.known.sequence(number)
-            self._print((await self._terminal.receipt(ReceiptKind.MERCHANT, number=sequence),))
+            await self._print((await self._terminal.receipt(ReceiptKind.MERCHANT, number=sequence),))
         self._done()
 
     async def _open_reservations(self, message: Message) -> None:
@@ -253,7 +253,7 @@ class Service:
         await self._transactions.day_closed()
         if totals.receipt:
             self._last_day = Receipt(ReceiptKind.END_OF_DAY, totals.receipt)
-            self._print((self._last_day,))
+            await self._print((self._last_day,))
         self._done()
 
     def _tell_totals(self, totals: Totals) -> None:
@@ -285,14 +285,14 @@ class Service:
         kind = _RECEIPT_OF.get(message.code)
         if kind is not None:
             with suppress(TerminalError):
-                self._print((await self._terminal.receipt(kind),))
+                await self._print((await self._terminal.receipt(kind),))
         self._done()
 
     async def _self_test(self, message: Message) -> None:
         del message
         info = self.info
         text = "\n".join(part for part in (info.model, info.software, info.serial_number, info.terminal_id) if part)
-        self._print((Receipt(ReceiptKind.CONFIGURATION, text),))
+        await self._print((Receipt(ReceiptKind.CONFIGURATION, text),))
         self._done()
 
     async def _language(self, message: Message) -> None:
@@ -364,9 +364,10 @@ class Service:
 
     # -- small things
 
-    def _print(self, receipts: tuple[Receipt, ...]) -> None:
+    async def _print(self, receipts: tuple[Receipt, ...]) -> None:
         for message in print_messages(receipts, self._side.registered):
             self._send(message)
+        await self._transactions.print_here(receipts)
 
     def _send(self, message: Message) -> None:
         self._side.send(message, now_s=self._now_s(), procedure=self._procedure)

@@ -28,7 +28,7 @@ from zahlwerk.interfaces.zvt.answers import Asked, result_code, status_informati
 from zahlwerk.interfaces.zvt.memory import Latest, Memory, Remembered, Running, without_secrets
 from zahlwerk.interfaces.zvt.messages import Message, Tlv
 from zahlwerk.interfaces.zvt.orders import Known, Order, currency_of, order_of
-from zahlwerk.interfaces.zvt.printing import print_messages
+from zahlwerk.interfaces.zvt.printing import print_messages, receipts_for_terminal
 from zahlwerk.interfaces.zvt.terminal import TerminalSide
 from zahlwerk.lifecycle import PaymentState
 from zahlwerk.money import Currency, Money
@@ -80,6 +80,7 @@ class Transactions(Witness):
         *,
         turn: Callable[[], None],
         language: str,
+        prints: bool = False,
         memory: Memory | None = None,
     ) -> None:
         self.latest: Latest | None = None
@@ -94,6 +95,7 @@ class Transactions(Witness):
         self._context = context
         self._turn = turn
         self._language = language
+        self._prints = prints
         self._order: Order | None = None
         self._decision: asyncio.Future[Message | None] | None = None
         self._shown = False
@@ -384,6 +386,16 @@ class Transactions(Witness):
             receipts = await self._fetched()
         for message in print_messages(receipts, self._side.registered):
             self._send(message)
+        await self.print_here(receipts)
+
+    async def print_here(self, receipts: tuple[Receipt, ...]) -> None:
+        """Print on the terminal what the register leaves to it, if the terminal behind does not do so by itself."""
+        if not self._prints or Feature.PRINT not in self._terminal.capabilities:
+            return
+        self._turn()
+        for receipt in receipts_for_terminal(receipts, self._side.registered):
+            with suppress(TerminalError):
+                await self._terminal.print(receipt.text)
 
     async def _fetched(self) -> tuple[Receipt, ...]:
         """Receipts of a terminal that does not hand them over with the payment."""

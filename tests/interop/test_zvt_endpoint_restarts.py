@@ -17,15 +17,19 @@ from tests.interop.test_zvt_fault_matrix import assert_true, end, request
 from tests.interop.zvt_world import ZvtWorld, describe
 
 from zahlwerk.carddata import is_masked
-from zahlwerk.errors import ConfigurationError
+from zahlwerk.errors import ConfigurationError, PaymentNotFound, TerminalError
+from zahlwerk.interfaces.zvt.endpoint import Serve, Stop, ZvtEndpoint
+from zahlwerk.interfaces.zvt.framing import PlainLink
 from zahlwerk.interfaces.zvt.information import read_information
 from zahlwerk.interfaces.zvt.memory import Memory, Remembered, StateFile
 from zahlwerk.interfaces.zvt.messages import Message
 from zahlwerk.money import Money
 from zahlwerk.payment import Outcome
 from zahlwerk.terminal import Decision
-from zahlwerk.urls import connect, listen
+from zahlwerk.transport.tcp import TcpListener
+from zahlwerk.urls import Context, Url, connect, listen
 from zahlwerk.virtual.settings import Settings
+from zahlwerk.virtual.terminal import VirtualTerminal
 
 ASK = "06 20 05 00 00 00 03 03"
 TOTALS = "06 10 03 00 00 00"
@@ -35,6 +39,7 @@ class Disk(Memory):
     """A file that can be where the plug is pulled: before or after the how-manieth write."""
 
     def __init__(self, die_at: int = 0, *, written: bool = False) -> None:
+        super().__init__()
         self.content = Remembered()
         self.writes = 0
         self.die_at = die_at
@@ -282,3 +287,70 @@ class TestTheFile:
     async def test_where_nothing_can_be_written_is_refused_before_the_first_payment(self, tmp_path: Path) -> None:
         with pytest.raises(ConfigurationError, match="cannot be written"):
             await StateFile(tmp_path / "nowhere" / "state.json").load()
+
+    async def test_is_never_put_back_by_an_older_write_that_comes_late(self, tmp_path: Path) -> None:
+        file = StateFile(tmp_path / "state.json")
+        await file.save(Remembered(first_receipt=1))
+        await file.save(Remembered(first_receipt=2))
+        file._write(b"older", 1)
+        assert (await file.load()).first_receipt == 2
+
+
+class TestTheTerminalBehind:
+    """What was written down is enough for another driver to find out what became of the payment."""
+
+    @pytest.mark.parametrize("understood", ["kit+tcp", "zvt+tcp"])
+    @pytest.mark.parametrize("written", [False, True], ids=["before", "after"])
+    @pytest.mark.parametrize("number", range(2, SAVES))
+    async def test_tells_the_truth_to_the_next_process(self, understood: str, number: int, written: bool) -> None:
+        disk = Disk(number, written=written)
+        virtual = VirtualTerminal(Settings(speed=0, seed=7, shift_open=True))
+        far = listen(f"{understood}://127.0.0.1:0", virtual)
+        address = f"{await far.start()}" + ("?currency=CHF&poll=0" if understood == "zvt+tcp" else "")
+        behind = connect(address)
+
+        async def start(serve: Serve) -> tuple[Url, Stop]:
+            async def stop() -> None:
+                await listener.close()
+
+            listener = TcpListener("127.0.0.1", 0, serve, connections_max=4)
+            _, port = await listener.start()
+            return Url("zvt+tcp", "127.0.0.1", port), stop
+
+        endpoint = ZvtEndpoint(behind, start, PlainLink, Context(), memory=disk)
+        register = connect(f"{await endpoint.start()}?currency=CHF&poll=0")
+        paying = asyncio.create_task(register.pay("12.50 CHF"))
+        while not disk.dead:  # noqa: ASYNC110 - a real socket in between
+            await asyncio.sleep(0.001)
+        await behind.close()
+        for task in (paying, *endpoint._tasks):
+            task.cancel()
+        await asyncio.gather(paying, *endpoint._tasks, return_exceptions=True)
+        await register.close()
+        await endpoint.close()
+        await behind.close()
+        running = (await disk.load()).running
+        assert (running is None) is ((number, written) == (4, True))
+        if running is not None:
+            another = connect(address)
+            for _ in range(200):
+                try:
+                    await another.open()
+                except TerminalError:
+                    await asyncio.sleep(0.02)  # still taking back what was cut off
+                else:
+                    break
+            async with another:
+                try:
+                    found = await another.lookup(running.reference, evidence=running.evidence)
+                except PaymentNotFound:
+                    assert sum(entry.effect_minor for entry in virtual.host.ledger()) == 0
+                else:
+                    charged = sum(entry.effect_minor for entry in virtual.host.ledger())
+                    assert charged == (1250 if found.is_approved else 0)
+                    assert found.outcome is not Outcome.UNKNOWN
+                    # KIT keeps an approval for its decision; ZVT took it back when our answer did not come.
+                    decided = (number, written) == (3, True) and understood == "kit+tcp"
+                    assert found.is_approved is (decided or number == 4)
+        await far.close()
+        await virtual.close()

@@ -431,6 +431,8 @@ class ZvtEndpoint(Endpoint):
     async def _do(self, message: Message, procedure: int) -> None:
         try:
             await self._keypad_done()
+            default = self._default_currency()
+            self._service.currency_number = None if default is None else default.number
             await self._service.serve(message, procedure)
         except TerminalError as exc:
             tlv = (Tlv(0x1F17, str(exc)[:200]),) if self._side.registered.tlv else None

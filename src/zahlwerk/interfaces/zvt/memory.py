@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import threading
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -83,13 +84,16 @@ def without_secrets(payment: Payment) -> Payment:
 class Memory:
     """Keeps it for as long as this process lives."""
 
+    def __init__(self) -> None:
+        self._kept = Remembered()
+
     async def load(self) -> Remembered:
         """What was kept last.
 
         Raises:
             ConfigurationError: it cannot be read, or not be kept there.
         """
-        return Remembered()
+        return self._kept
 
     async def save(self, remembered: Remembered) -> None:
         """When it returns, `remembered` is durable.
@@ -97,19 +101,25 @@ class Memory:
         Raises:
             OSError: it could not be written.
         """
+        self._kept = remembered
 
 
 class StateFile(Memory):
     """Keeps it in a file, which belongs to one endpoint alone."""
 
     def __init__(self, path: Path) -> None:
+        super().__init__()
         self._path = path
+        self._serial = 0
+        self._written = 0
+        self._writing = threading.Lock()
 
     async def load(self) -> Remembered:
         return await asyncio.to_thread(self._load)
 
     async def save(self, remembered: Remembered) -> None:
-        await asyncio.to_thread(self._write, msgspec.json.encode(remembered))
+        self._serial += 1
+        await asyncio.to_thread(self._write, msgspec.json.encode(remembered), self._serial)
 
     def _load(self) -> Remembered:
         try:
@@ -128,12 +138,20 @@ class StateFile(Memory):
         if remembered.version != VERSION:
             raise ConfigurationError(f"the state file {self._path.name} is of version {remembered.version}")
         try:
-            self._write(content)
+            self._write(content, self._serial)
         except OSError as exc:
             raise ConfigurationError(f"the state file cannot be written: {exc}") from exc
         return remembered
 
-    def _write(self, content: bytes) -> None:
+    def _write(self, content: bytes, serial: int) -> None:
+        """Replace the file, unless something newer stands there already."""
+        with self._writing:
+            if serial < self._written:
+                return
+            self._replace(content)
+            self._written = serial
+
+    def _replace(self, content: bytes) -> None:
         beside = self._path.with_name(self._path.name + ".new")
         descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         with os.fdopen(descriptor, "wb") as file:

@@ -97,6 +97,15 @@ class TestCurrency:
         assert taken or ended.head["result"] == 0x6F
         await leave(world)
 
+    async def test_that_is_none_is_the_wrong_one(self) -> None:
+        world = await world_of()
+        till = await Till.at(world)
+        await till.register()
+        await till.say("06 01 0A 04 00 00 00 00 12 50 49 01 11")
+        ended, _ = await till.to_the_end()
+        assert (ended.code, ended.head["result"]) == (0x061E, 0x6F)
+        await leave(world)
+
     def test_totals_add_up_one_currency_and_no_reservations(self) -> None:
         def line(brand: str, kind: TotalKind, count: int, minor: int, code: str = "CHF") -> Total:
             return Total(brand=brand, kind=kind, count=count, amount=Money.of(minor, code))
@@ -181,6 +190,24 @@ class TestWaitingForTheGoods:
         assert (ended.code, world.charged()) == (0x061E, 0)
         await leave(world)
 
+    async def test_an_approval_that_the_terminal_took_back_meanwhile_is_not_shown_again(self) -> None:
+        """The goods must not come out for an approval that is gone."""
+        world = await world_of(confirm_s=9.0)
+        till = await Till.at(world)
+        await till.register()
+        await till.say(PAY)
+        first, _ = await till.until(0x040F)
+        for _ in range(20):
+            await till.say("84 9C 00")
+            told = await till.hear()
+            if told != first:
+                break
+        assert (told.code, told.number(0x27) != 0) == (0x040F, True)
+        await till.say(OK)
+        ended, _ = await till.to_the_end()
+        assert (ended.code, world.charged(), world.open_bookings()) == (0x061E, 0, 0)
+        await leave(world)
+
     async def test_a_part_of_the_goods_is_what_06_20_tells(self) -> None:
         world = await world_of()
         till = await Till.at(world)
@@ -240,6 +267,29 @@ class TestAbort:
         assert (ended.code, ended.head["result"], world.charged()) == (0x061E, 0x6C, 0)
         await leave(world)
 
+    async def test_ends_a_text_that_waits_for_a_key(self) -> None:
+        """6.7 (b) and 2.9; the abort has its own answer first."""
+        world = await world_of(card="none")
+        till = await Till.at(world)
+        await till.register()
+        await till.say("06 E1 0A F0 3C F1 F0 F5 48 61 6C 6C 6F")
+        assert world.virtual.display == "Hallo"
+        assert (await till.ask("06 B0 00")).code == 0x8000
+        assert (await till.hear()).code == 0x846C
+        assert world.virtual.state.name == "OPEN"
+        await leave(world)
+
+    async def test_of_a_text_is_done_for_a_register_that_goes_away(self) -> None:
+        world = await world_of(card="none")
+        till = await Till.at(world)
+        await till.register()
+        await till.say("06 E1 0A F0 FF F1 F0 F5 48 61 6C 6C 6F")
+        assert world.virtual.state.name == "DIALOG"
+        await till.stream.close()
+        await world.pass_time(1.0)
+        assert world.virtual.state.name == "OPEN"
+        await leave(world)
+
     async def test_of_other_work_is_not_promised(self) -> None:
         world = await world_of()
         till = await Till.at(world)
@@ -268,6 +318,21 @@ class TestAbort:
         assert (await till.hear()).code == 0x8000
         assert (await till.ask("06 B0 00")).code == 0x8483
         world.virtual.press_stop()
+        await leave(world)
+
+
+class TestLogOff:
+    async def test_leaves_what_holds_for_a_register_that_never_registered(self) -> None:
+        """2.2, 6.2: the config byte becomes 86, so lines but no states; and no TLV any more."""
+        world = await world_of()
+        till = await Till.at(world)
+        await till.register()
+        assert (await till.ask("06 02 00")).is_positive
+        await till.say("06 01 0A 04 00 00 00 00 12 50 49 07 56")
+        ended, seen = await till.to_the_end()
+        assert ended.code == 0x060F
+        assert {message.code for message in seen} == {0x8000, 0x040F, 0x06D1}
+        assert all(message.tlv is None for message in seen)
         await leave(world)
 
 

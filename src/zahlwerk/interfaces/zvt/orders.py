@@ -93,20 +93,14 @@ class Order:
 
 
 def currency_of(message: Message, registered_number: int | None, default: Currency | None) -> Currency | None:
-    """The currency of a command: its own, the registration's, or the default.
-
-    Raises:
-        InvalidRequest: a number that is no currency.
-    """
+    """The currency of a command: its own, the registration's, or the default; None for a number that is no currency."""
     number = message.number(0x49)
     if number is None:
         number = registered_number
     if number is None:
         return default
     code = _BY_NUMBER.get(number)
-    if code is None:
-        raise InvalidRequest(f"{number:03d} is no currency")
-    return Currency.of(code)
+    return None if code is None else Currency.of(code)
 
 
 def order_of(message: Message, known: Known, currency: Currency, *, can_hold: bool, language: str) -> Order:

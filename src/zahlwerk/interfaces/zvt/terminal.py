@@ -286,6 +286,16 @@ class TerminalSide:
         self._queue.append(_Own(message, wait_s, is_result=True, repeats_max=repeats_max))
         self._next(now_s)
 
+    def withdraw_result(self, *, now_s: float, procedure: int) -> None:
+        """What was shown does not hold any more: it is not sent again, however often the register asks for time."""
+        own = self._open
+        if procedure != self.procedure or own is None or not own.is_result:
+            return
+        own.repeats_max = own.repeats
+        if self._again_at_s is not None:
+            self._again_at_s = self._open = None
+            self._next(now_s)
+
     @property
     def is_idle(self) -> bool:
         """Nothing of ours is open or waits."""

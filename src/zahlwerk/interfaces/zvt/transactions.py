@@ -140,7 +140,7 @@ class Transactions(Witness):
             if message.number(0x04) and (currency is None or (taken and currency.code not in taken)):
                 self._abort_notice(WRONG_CURRENCY)
                 return
-            currency = currency or Currency.of(taken[0])
+            currency = currency or default or Currency.of(taken[0] if taken else "EUR")
             can_hold = Feature.HOLD in self._terminal.capabilities
             order = order_of(message, self.known, currency, can_hold=can_hold, language=self._language)
             self._order = order
@@ -246,6 +246,7 @@ class Transactions(Witness):
             await self._lost(payment.message)
             return
         await self._keep(payment, order.asked)
+        self._side.withdraw_result(now_s=self._now_s(), procedure=self._procedure)
         if payment.outcome is Outcome.APPROVED:
             if not self._shown:
                 # Settled holds, and whatever needs no decision.
@@ -333,6 +334,7 @@ class Transactions(Witness):
         self.unresolved = self.doubtful = True
         self.latest = None
         await self._save_or_log()
+        self._side.withdraw_result(now_s=self._now_s(), procedure=self._procedure)
         self._abort_notice(HOST_FAULT, f"outcome not known yet, ask again: {why}")
         await self._resolve(self._running or Running(reference=""))
 

@@ -222,6 +222,33 @@ class TestAProcessThatDies:
         )  # fmt: skip
         await leave(world)
 
+    @pytest.mark.parametrize("number", [5, 6], ids=["before-the-capture", "after-the-capture"])
+    async def test_while_a_hold_is_settled_nobody_knows_and_the_same_command_again_is_safe(self, number: int) -> None:
+        disk = Disk(number, written=number == 5)
+        world = await world_with(disk)
+        till = await Till.at(world)
+        await till.register()
+        await till.say("06 22 0A 04 00 00 00 00 50 00 49 07 56")
+        held, _ = await till.until(0x040F)
+        await till.say(OK)
+        await till.to_the_end()
+        settle = Message(code=0x0624, fields={0x87: held.number(0x87) or 0, 0x04: 840, 0x49: 756})
+        await till.say(settle)
+        await world.pass_time(3.0)
+        assert disk.dead
+        assert world.charged() == (0 if number == 5 else 840)
+        await world.restart_endpoint()
+        await world.pass_time(1.0)
+        again = await Till.at(world)
+        await again.register()
+        for question in (ASK, TOTALS):
+            told, seen = await told_by(again, question)
+            assert (told.code, 0x040F in {one.code for one in seen}) == (0x061E, False)
+        await again.say(settle)
+        ended, _ = await again.to_the_end()
+        assert (ended.code, world.charged(), world.captures()) == (0x060F, 840, 1)
+        await leave(world)
+
 
 class TestADiskThatIsFull:
     async def test_nothing_is_begun_that_could_not_be_written_down(self) -> None:

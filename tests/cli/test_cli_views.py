@@ -29,6 +29,7 @@ def _payment(
 
 UNKNOWN = _payment(Outcome.UNKNOWN, PaymentState.UNKNOWN, approved=None, sequence=7)
 DECLINED = (Outcome.DECLINED, PaymentState.DECLINED)
+FAILED = (Outcome.FAILED, PaymentState.FAILED)
 
 
 @pytest.mark.parametrize(
@@ -41,6 +42,8 @@ DECLINED = (Outcome.DECLINED, PaymentState.DECLINED)
         pytest.param(_payment(Outcome.ABORTED, PaymentState.RELEASED), "RELEASED: no money moved", id="released"),
         pytest.param(_payment(*DECLINED), "NOT PAID: declined", id="declined"),
         pytest.param(_payment(*DECLINED, response_code="51", customer_text="no\nfunds"), "NOT PAID: declined (no funds, code 51)", id="why"),
+        pytest.param(_payment(*DECLINED, response_code="51", message="No funds (51). Another card."), "NOT PAID: declined (No funds (51). Another card)", id="code told already"),
+        pytest.param(_payment(*FAILED, message="A fault.", attendant_text="no such\nhold"), "NOT PAID: failed (A fault, the terminal says: no such hold)", id="terminal's own words"),
         pytest.param(_payment(*DECLINED, kind=PaymentKind.REFUND), "NOT REFUNDED: declined", id="refund"),
         pytest.param(_payment(kind=PaymentKind.ACCOUNT_VERIFICATION, approved=None), "ACCOUNT VERIFIED", id="no amount"),
         pytest.param(UNKNOWN, "UNCLEAR – do not charge again; run: zahlwerk lookup kit+tcp://x --reference R-1 --sequence 7 --evidence a=1,b=2", id="unknown"),

@@ -368,6 +368,59 @@ class TestEverythingElse:
         assert (ended.code, world.charged()) == (0x060F, 840)
         await leave(world)
 
+    async def test_a_hold_never_comes_with_the_receipts_of_the_payment_before(self) -> None:
+        """The virtual terminal makes none for a hold, and would hand out its latest ones."""
+        world = await world_of()
+        till = await Till.at(world)
+        await till.register()
+        await till.say(PAY)
+        _, seen = await till.to_the_end()
+        assert [one.code for one in seen if one.code == 0x06D3] == [0x06D3, 0x06D3]
+        await till.say("06 22 0A 04 00 00 00 00 50 00 49 07 56")
+        ended, seen = await till.to_the_end()
+        assert (ended.code, [one for one in seen if one.code == 0x06D3]) == (0x060F, [])
+        # Nor does a repetition of the latest transaction, with its result and its receipts.
+        await till.say("06 20 05 00 00 00 03 01")
+        ended, seen = await till.to_the_end()
+        assert (ended.code, [one.code for one in seen]) == (0x060F, [0x8000, 0x040F])
+        await till.say(Message(code=0x0625, fields={0x87: read_information(seen[-1]).receipt_number or 0}))
+        assert (await till.to_the_end())[0].code == 0x060F
+        await leave(world)
+
+    async def test_a_settlement_that_is_refused_leaves_the_latest_result_and_no_doubt(self) -> None:
+        """Captured twice with different amounts: the second is refused, and the first stays true. Table 5.1, B8."""
+        world = await world_of()
+        till = await Till.at(world)
+        await till.register()
+        await till.say("06 22 0A 04 00 00 00 00 50 00 49 07 56")
+        _, seen = await till.to_the_end()
+        receipt = next(read_information(one).receipt_number for one in seen if one.code == 0x040F)
+        await till.say(Message(code=0x0624, fields={0x87: receipt or 0, 0x04: 840, 0x49: 756}))
+        assert (await till.to_the_end())[0].code == 0x060F
+        for command in (0x0624, 0x0625):
+            fields: dict[int, Value] = {0x87: receipt or 0, 0x04: 100, 0x49: 756}
+            await till.say(Message(code=command, fields=fields))
+            ended, seen = await till.to_the_end()
+            assert (ended.code, ended.head, [one.code for one in seen]) == (0x061E, {"result": 0xB8}, [0x8000])
+        await till.say("06 20 05 00 00 00 03 03")
+        _, seen = await till.to_the_end()
+        again = read_information(seen[-1])
+        assert (again.result, again.amount_minor, again.receipt_number) == (0, 840, receipt)
+        await till.say("06 10 03 00 00 00")
+        assert (await till.to_the_end())[0].code == 0x060F
+        assert world.charged() == 840
+        await leave(world)
+
+    async def test_a_reversal_that_is_refused_says_so(self) -> None:
+        """Of a payment that is not there: B5, not "the terminal has a fault". Table 5.1."""
+        world = await world_of()
+        till = await Till.at(world)
+        await till.register()
+        await till.say("06 30 06 00 00 00 87 00 77")
+        ended, _ = await till.to_the_end()
+        assert (ended.code, ended.head) == (0x061E, {"result": 0xB5})
+        await leave(world)
+
 
 async def test_twenty_terminals_pay_at_once_in_one_process() -> None:
     """Over real sockets."""

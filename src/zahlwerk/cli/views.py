@@ -179,9 +179,13 @@ def _why_not(payment: Payment) -> str:
     words = payment.outcome.value.lower()
     if payment.outcome is Outcome.REFERRED and payment.voice_phone:
         return f"{words}, call {payment.voice_phone}, then pay with --kind phone-authorised --auth-code CODE"
-    about = [_reason(payment)]
-    if payment.response_code not in {"", "00"}:
+    reason = _reason(payment).rstrip(".")
+    about = [reason]
+    if payment.response_code not in {"", "00"} and f"({payment.response_code})" not in reason:
         about.append(f"code {payment.response_code}")
+    said = " ".join(plain(payment.attendant_text).split()).rstrip(".")
+    if payment.outcome is Outcome.FAILED and said and said not in reason:
+        about.append(f"the terminal says: {said}")
     told = ", ".join(part for part in about if part)
     return f"{words} ({told})" if told else words
 

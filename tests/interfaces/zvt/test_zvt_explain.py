@@ -154,3 +154,16 @@ class TestNothingSecret:
         told = masked.hex() + masked.decode("latin-1") + repr(decoded_for_trace(apdu)) + repr(Explainer().explain(apdu))
         assert PAN not in told
         assert "1" * 11 not in told
+
+
+def test_an_approval_code_is_no_card_number_however_its_bytes_look() -> None:
+    """3B is filled up with 00 (3.2); six digits and that in hexadecimal pass for a card number once in a few."""
+    for number in range(0, 1_000_000, 1_237):
+        apdu = b("04 0F 09 3B") + f"{number:06d}".encode() + b("00 00")
+        assert mask_apdu(apdu) == apdu
+
+
+def test_what_may_be_a_card_number_in_a_text_is_starred_legibly() -> None:
+    """Control characters in a text (3C, 23 bytes): nobody knows what it is, so nothing of it stays."""
+    apdu = b("04 0F 1A 3C F0 F2 F2") + b"\x014111 1111 1111 1111\x02\x03" + b("00")
+    assert mask_apdu(apdu) == apdu[:7] + b"*" * 22 + b("00")

@@ -133,7 +133,7 @@ def command_for(
     """
     code = COMMAND_OF.get(request.kind)
     if code is None:
-        raise NotSupported(f"a {request.kind.value}", INTERFACE)
+        raise NotSupported(f"do a payment of kind {request.kind.value}", INTERFACE)
     head: dict[str, Value] = {}
     fields: dict[int, Value] = {}
     tags: list[Tlv] = []
@@ -164,7 +164,7 @@ def command_for(
         tags.append(Tlv(0x15, request.language[:2].upper()))
     needed = [tag for tag in tags if tag.tag in {0x1F36, 0x1F25}]
     if needed and not tlv:
-        raise NotSupported("a tip or cashback that is known beforehand", f"{INTERFACE} without TLV")
+        raise NotSupported("send a tip or cashback that is known beforehand", f"{INTERFACE} without TLV")
     return Message(code=code, head=head, fields=fields, tlv=tuple(tags) if tlv else None)
 
 

@@ -222,7 +222,7 @@ class ZvtTerminal(Terminal):
 
     async def transact(self, request: PaymentRequest, *, witness: Witness = CONFIRM_ALL) -> Payment:
         if request.kind not in COMMAND_OF:
-            raise NotSupported(f"a {request.kind.value}", INTERFACE)
+            raise NotSupported(f"do a payment of kind {request.kind.value}", INTERFACE)
         with self._exclusive(f"a {request.kind.value}", request.reference):
             return await self._payments.transact(request, witness)
 

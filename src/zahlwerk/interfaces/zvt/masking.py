@@ -53,8 +53,12 @@ def _masked(raw: bytes, node: Node) -> bytes:
         return careful(raw)
     if node.form not in _TEXTS:
         return raw
+    # What fills a field up (approval codes), or closes a name, is no part of the text.
+    text = raw.rstrip(b"\0")
+    if min(text, default=_PRINTABLE) >= _PRINTABLE:
+        return redact_bytes(text) + raw[len(text) :]
     # A text with control characters in it may be none.
-    return redact_bytes(raw if min(raw, default=_PRINTABLE) >= _PRINTABLE else careful(raw))
+    return redact_bytes(raw) if careful(raw) == raw else _STAR * len(raw)
 
 
 def careful(raw: bytes) -> bytes:

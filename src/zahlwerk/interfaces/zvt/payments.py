@@ -284,6 +284,8 @@ class Payments:
             payment = await self._recover(attempt, witness, end.why)
         else:
             payment = self._known(attempt, end)
+            if payment.outcome is not Outcome.APPROVED and not payment.attendant_text and course.ended is not None:
+                payment = payment.but(attendant_text=read_information(course.ended).error_text.strip())
         profile, language = self._profile.but(config=self._connection.config), attempt.request.language or "de"
         receipts = self._take_receipts() or own_receipts(payment, course.told, profile, language=language)
         payment = payment.but(receipts=(*payment.receipts, *receipts))
@@ -559,9 +561,12 @@ class Payments:
             state = PaymentState.RELEASED if step.captures is None else PaymentState.CAPTURED
         elif payment.outcome is not Outcome.UNKNOWN:
             self._forget(step)
+            said = payment.attendant_text or payment.message
+            # MAYBE: what is no longer held may have been captured, by a command whose answer was lost.
             raise TerminalRefused(
-                f"the hold was not settled: {payment.message}", code=payment.result_code, source="ZVT",
-                money_moved=MoneyMoved.MAYBE, remedy="it is still held: try again",
+                f"the hold was not settled: {said}", code=payment.result_code, source="ZVT",
+                money_moved=MoneyMoved.MAYBE,
+                remedy="see whether the terminal still lists it as open; if not, it was captured or released before",
             )  # fmt: skip
         if state is PaymentState.RELEASED:
             payment = payment.but(outcome=Outcome.ABORTED, approved=None)

@@ -19,7 +19,7 @@ from zahlwerk.interfaces.zvt.printing import print_messages
 from zahlwerk.interfaces.zvt.receipts import ReceiptCollector
 from zahlwerk.interfaces.zvt.services import LANGUAGES
 from zahlwerk.interfaces.zvt.terminal import TerminalSide
-from zahlwerk.interfaces.zvt.transactions import Transactions
+from zahlwerk.interfaces.zvt.transactions import Transactions, copies
 from zahlwerk.payment import Receipt, ReceiptKind
 from zahlwerk.terminal import (
     Dialog,
@@ -198,12 +198,12 @@ class Service:
         return payment.receipts if payment is not None else ()
 
     async def _copies(self, message: Message) -> tuple[Receipt, ...]:
-        number = message.tag_number(0x1F02)
-        found = []
-        for kind in (ReceiptKind.MERCHANT, ReceiptKind.CUSTOMER):
-            with suppress(TerminalError):
-                found.append(await self._terminal.receipt(kind, number=number))
-        return tuple(found)
+        number, latest = message.tag_number(0x1F02), self._transactions.latest
+        if number is None:
+            sequence = latest.payment.sequence if latest is not None else None
+        else:
+            sequence = self._transactions.known.sequence(number)
+        return await copies(self._terminal, sequence)
 
     async def _reprint(self, message: Message) -> None:
         """06 12: copies by receipt number."""

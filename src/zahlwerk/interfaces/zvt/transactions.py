@@ -32,18 +32,20 @@ from zahlwerk.interfaces.zvt.printing import print_messages, receipts_for_termin
 from zahlwerk.interfaces.zvt.terminal import TerminalSide
 from zahlwerk.lifecycle import PaymentState
 from zahlwerk.money import Currency, Money
-from zahlwerk.payment import Outcome, Payment, Receipt, ReceiptKind
+from zahlwerk.payment import Outcome, Payment, PaymentKind, Receipt, ReceiptKind
 from zahlwerk.terminal import CONFIRM, ROLL_BACK, Decision, Evidence, Feature, Terminal, Witness
 from zahlwerk.urls import Context
 
-__all__ = ["Transactions", "failure_code"]
+__all__ = ["Transactions", "copies", "failure_code"]
 
 _log: Final = logging.getLogger("zahlwerk.zvt.endpoint")
 
 PARTLY: Final = 0x849D
 CANCELLED: Final = 0x6C
 HOST_FAULT: Final = 0x9B
-OTHER: Final = 0xFF
+NO_REVERSAL: Final = 0xB5
+NO_SUCH_RESERVATION: Final = 0xB8
+SYSTEM_ERROR: Final = 0xFF
 WRONG_CURRENCY: Final = 0x6F
 # A payment whose end is not known is looked up so often, with pauses that grow to a minute.
 LOOKUPS_MAX: Final = 20
@@ -66,7 +68,21 @@ def failure_code(error: TerminalError) -> int:
         case TerminalRefused(code=int(code)) if error.source == "ZVT" and 0 < code <= 0xFF:
             return code
         case _:
-            return 0xFF
+            return SYSTEM_ERROR
+
+
+async def copies(terminal: Terminal, sequence: int | None) -> tuple[Receipt, ...]:
+    """Both receipts of one payment, as far as the terminal has them.
+
+    Without a number there are none: "the latest receipt" may be that of another payment, for not each payment has one.
+    """
+    found = []
+    for kind in (ReceiptKind.MERCHANT, ReceiptKind.CUSTOMER) if sequence is not None else ():
+        with suppress(TerminalError):
+            receipt = await terminal.receipt(kind, number=sequence)
+            if receipt.sequence in {None, sequence}:
+                found.append(receipt)
+    return tuple(found)
 
 
 class Transactions(Witness):
@@ -132,6 +148,7 @@ class Transactions(Witness):
         """
         self._abort_wanted = self._shown = self._decided = self._started = False
         self._running = None
+        self._order = None
         self._procedure = procedure
         side = self._side
         try:
@@ -150,22 +167,37 @@ class Transactions(Witness):
                 return
             payment = await self._run(order)
         except TerminalError as exc:
-            if exc.money_moved is not MoneyMoved.NO and self._started and not isinstance(exc, InvalidRequest):
-                await self._lost(str(exc))
-            else:
+            if exc.money_moved is MoneyMoved.NO or not self._started or self._changes_nothing(exc):
                 await self._never_ran()
-                self._abort_notice(failure_code(exc), str(exc))
+                self._abort_notice(self._refusal_code(exc), str(exc))
+            else:
+                await self._lost(str(exc))
             return
         except OSError as exc:
             # What cannot be written down is not begun, or taken back.
             if self._running is not None:
                 await self._lost(f"the state file cannot be written: {exc}")
             else:
-                self._abort_notice(OTHER, "the state file cannot be written")
+                self._abort_notice(SYSTEM_ERROR, "the state file cannot be written")
             return
         finally:
             self._decision = None
         await self._ended(payment, order)
+
+    def _changes_nothing(self, error: TerminalError) -> bool:
+        """A settlement that is refused leaves the hold as it is, whatever money moved before."""
+        is_settlement = self._order is not None and self._order.hold is not None
+        return isinstance(error, InvalidRequest) or (is_settlement and isinstance(error, TerminalRefused))
+
+    def _refusal_code(self, error: TerminalError) -> int:
+        """What fits the order better than "the terminal has a fault". Source: fact sheet 5.1."""
+        code, order = failure_code(error), self._order
+        if code != SYSTEM_ERROR or order is None or not isinstance(error, TerminalRefused):
+            return code
+        if order.hold is not None:
+            return NO_SUCH_RESERVATION
+        is_reversal = order.request is not None and order.request.kind is PaymentKind.REVERSAL
+        return NO_REVERSAL if is_reversal else code
 
     async def _run(self, order: Order) -> Payment:
         self._started = True
@@ -385,7 +417,7 @@ class Transactions(Witness):
     async def _print(self, payment: Payment) -> None:
         receipts = payment.receipts
         if not receipts and payment.outcome is Outcome.APPROVED:
-            receipts = await self._fetched()
+            receipts = await self._fetched(payment)
         for message in print_messages(receipts, self._side.registered):
             self._send(message)
         await self.print_here(receipts)
@@ -399,15 +431,11 @@ class Transactions(Witness):
             with suppress(TerminalError):
                 await self._terminal.print(receipt.text)
 
-    async def _fetched(self) -> tuple[Receipt, ...]:
+    async def _fetched(self, payment: Payment) -> tuple[Receipt, ...]:
         """Receipts of a terminal that does not hand them over with the payment."""
         if Feature.RECEIPT_COPY not in self._terminal.capabilities:
             return ()
-        found = []
-        for kind in (ReceiptKind.MERCHANT, ReceiptKind.CUSTOMER):
-            with suppress(TerminalError):
-                found.append(await self._terminal.receipt(kind))
-        return tuple(found)
+        return await copies(self._terminal, payment.sequence)
 
     def _abort_notice(self, code: int, text: str = "") -> None:
         tlv = (Tlv(0x1F17, text[:200]),) if text and self._side.registered.tlv else None

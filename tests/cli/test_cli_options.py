@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import typer
 
-from zahlwerk.cli.options import amount_of, kind_of, receipt_kind_of
+from zahlwerk.cli.options import amount_of, default_currency, kind_of, receipt_kind_of
 from zahlwerk.errors import InvalidRequest
 from zahlwerk.payment import PaymentKind, ReceiptKind
 
@@ -32,6 +32,25 @@ def test_what_is_no_amount_is_refused(text: str, currency: str) -> None:
     """Never guessed."""
     with pytest.raises(InvalidRequest):
         amount_of(text, currency)
+
+
+@pytest.mark.parametrize(
+    ("url", "currency"),
+    [
+        ("zvt+tcp://192.168.1.20", "EUR"),
+        ("zvt+tcp://192.168.1.20?currency=chf", "CHF"),
+        ("zvt+serial:///dev/ttyUSB0", "EUR"),
+        ("kit+tcp://192.168.1.20", "CHF"),
+        ("virtual:", "CHF"),
+        ("virtual:?currency=EUR,CHF", "EUR"),
+        ("nonsense", "CHF"),
+        ("carrier+pigeon://x", "CHF"),
+    ],
+)
+def test_an_amount_without_a_currency_is_in_that_of_the_address(url: str, currency: str) -> None:
+    """A ZVT terminal that was registered in euros is not asked for francs."""
+    assert default_currency(url) == currency
+    assert str(amount_of("1.50", default=default_currency(url))) == f"{currency} 1.50"
 
 
 @pytest.mark.parametrize("kind", PaymentKind)

@@ -314,6 +314,18 @@ class TestAfterwards:
         assert wrong.code == 64
         assert (got.code, got.last["currency"]) == (0, "EUR")
 
+    def test_at_a_zvt_terminal_amounts_are_in_the_currency_of_the_address(self, run: Run, counter: MakeCounter) -> None:
+        """And the next command is printed as it has to be typed."""
+        shop = counter("zvt+tcp")
+        assert run("pay", shop.url, "5", "--json").last["currency"] == "EUR"
+        assert run("pay", f"{shop.url}?currency=CHF", "5", "--json").last["currency"] == "CHF"
+        assert "AMOUNT --currency CHF" in run("hold", shop.url, "50 CHF").out
+        told = run("hold", shop.url, "50")
+
+        held = told.out.partition("Hold ")[2].partition(".")[0]
+        assert f"capture {shop.url} {held} AMOUNT\n" in told.out
+        assert run("capture", shop.url, held, "8.40", "--json").last["currency"] == "EUR"
+
     def test_a_hold_takes_no_more_than_was_held(self, run: Run, counter: MakeCounter) -> None:
         """Refused; and nothing moved."""
         shop = counter()

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
 from zahlwerk.cli.session import Access
+from zahlwerk.errors import TerminalError
 from zahlwerk.money import Money
 from zahlwerk.payment import PaymentKind, ReceiptKind
+from zahlwerk.urls import Url, find_interface
 
 __all__ = [
     "AmountArgument",
@@ -23,11 +25,12 @@ __all__ = [
     "UrlArgument",
     "access",
     "amount_of",
+    "default_currency",
     "kind_of",
     "receipt_kind_of",
 ]
 
-CURRENCY_DEFAULT = "CHF"
+CURRENCY_DEFAULT: Final = "CHF"
 
 UrlArgument = Annotated[
     str,
@@ -46,7 +49,10 @@ ConnectTimeoutOption = Annotated[
     typer.Option("--connect-timeout", metavar="SECONDS", min=0.1, help="How long the terminal may take to answer."),
 ]
 CurrencyOption = Annotated[
-    str, typer.Option("--currency", metavar="CODE", help="ISO 4217; CHF if neither this nor the amount says another.")
+    str,
+    typer.Option(
+        "--currency", metavar="CODE", help="ISO 4217; if neither this nor the amount says one: the address's."
+    ),
 ]
 ReferenceOption = Annotated[
     str, typer.Option("--reference", metavar="R", help="Your own number of this payment; made up if missing.")
@@ -63,8 +69,13 @@ def access(
     return Access(url=url, trace=trace, seed=seed, connect_timeout_s=connect_timeout)
 
 
-def amount_of(text: str, currency: str = "") -> Money:
-    """An amount as it was typed; Swiss francs if nothing says otherwise.
+def amount_of(text: str, currency: str = "", *, default: str = CURRENCY_DEFAULT) -> Money:
+    """An amount as it was typed.
+
+    Args:
+        text: such as 12.50 or '12.50 EUR'.
+        currency: which it must be in; empty for any.
+        default: of an amount that names none.
 
     Raises:
         InvalidRequest: not an amount, an unknown currency, or two that disagree.
@@ -72,7 +83,19 @@ def amount_of(text: str, currency: str = "") -> Money:
     if currency:
         return Money.parse(text, currency=currency)
     names_one = any(character.isalpha() for character in text)
-    return Money.parse(text) if names_one else Money.parse(text, currency=CURRENCY_DEFAULT)
+    return Money.parse(text) if names_one else Money.parse(text, currency=default)
+
+
+def default_currency(url: str) -> str:
+    """Of amounts that name none: the address's `currency`, else that of its interface, else Swiss francs."""
+    try:
+        address = Url.parse(url)
+        interface = find_interface(address.scheme)
+    except TerminalError:
+        return CURRENCY_DEFAULT  # what is wrong with the address is told when it is dialled
+    usual = next((one.default for one in interface.parameters if one.name == "currency"), "")
+    first = (address.params.get("currency") or usual or "").partition(",")[0].strip()
+    return first.upper() or CURRENCY_DEFAULT
 
 
 def kind_of(text: str) -> PaymentKind:

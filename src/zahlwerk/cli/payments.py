@@ -20,6 +20,7 @@ from zahlwerk.cli.options import (
     UrlArgument,
     access,
     amount_of,
+    default_currency,
     kind_of,
 )
 from zahlwerk.cli.session import Access, Job, Note, opened, perform, settle, transact
@@ -90,7 +91,7 @@ def pay(
 
     async def work(job: Job) -> ExitCode:
         request = _request(
-            _with_cashback(kind, cashback), amount, currency, reference,
+            url, _with_cashback(kind, cashback), amount, currency, reference,
             tip=tip, cashback=cashback, order_reference=order, partial_approval=partial, authorisation_code=auth_code,
             original=_original(original_reference, acquirer, sequence),
         )  # fmt: skip
@@ -118,7 +119,7 @@ def refund(
 
     async def work(job: Job) -> ExitCode:
         original = _original(original_reference, acquirer, None)
-        request = _request(PaymentKind.REFUND, amount, currency, reference, original=original)
+        request = _request(url, PaymentKind.REFUND, amount, currency, reference, original=original)
         return await _transact(job, reach, request, open_shift=open_shift)
 
     reach = access(url, trace=trace, seed=seed, connect_timeout=connect_timeout)
@@ -141,7 +142,7 @@ def reverse(
     """Undo the latest payment of the terminal."""
 
     async def work(job: Job) -> ExitCode:
-        request = _request(PaymentKind.REVERSAL, "", "", reference, original=_original("", None, sequence))
+        request = _request(url, PaymentKind.REVERSAL, "", "", reference, original=_original("", None, sequence))
         return await _transact(job, reach, request, open_shift=open_shift)
 
     reach = access(url, trace=trace, seed=seed, connect_timeout=connect_timeout)
@@ -167,7 +168,7 @@ def hold(
 
     async def work(job: Job) -> ExitCode:
         kind = PaymentKind.RESERVATION if reservation else PaymentKind.AUTHORISATION
-        request = _request(kind, limit, currency, reference)
+        request = _request(url, kind, limit, currency, reference)
         return await _transact(job, reach, request, open_shift=open_shift)
 
     reach = access(url, trace=trace, seed=seed, connect_timeout=connect_timeout)
@@ -199,10 +200,11 @@ def capture(
                 remedy="write: zahlwerk capture URL HOLD AMOUNT",
             )
         if not transaction_reference:
-            amount_of(what[1], currency)  # a slip of the pen is told before anything is dialled
+            # A slip of the pen is told before anything is dialled.
+            amount_of(what[1], currency, default=default_currency(url))
             return await _settle(job, reach, HoldId(what[0]), amount_text=what[1], currency=currency)
         original = _original(transaction_reference, acquirer, None)
-        request = _request(PaymentKind.RESERVATION_CAPTURE, what[0], currency, reference, original=original)
+        request = _request(url, PaymentKind.RESERVATION_CAPTURE, what[0], currency, reference, original=original)
         return await _transact(job, reach, request, open_shift=open_shift)
 
     reach = access(url, trace=trace, connect_timeout=connect_timeout)
@@ -231,7 +233,7 @@ def release(
         if hold_id:
             return await _settle(job, reach, HoldId(hold_id), amount_text="")
         original = _original(transaction_reference, acquirer, None)
-        request = _request(PaymentKind.RESERVATION_CANCEL, "", "", reference, original=original)
+        request = _request(url, PaymentKind.RESERVATION_CANCEL, "", "", reference, original=original)
         return await _transact(job, reach, request, open_shift=open_shift)
 
     reach = access(url, trace=trace, connect_timeout=connect_timeout)
@@ -270,10 +272,10 @@ def lookup(
 # -- what they have in common
 
 
-def _request(kind: PaymentKind, amount: str, currency: str, reference: str, *, tip: str = "", cashback: str = "",
-             order_reference: str = "", partial_approval: bool = False, authorisation_code: str = "",
-             original: Original | None = None) -> PaymentRequest:  # fmt: skip
-    money = amount_of(amount, currency) if amount else None
+def _request(url: str, kind: PaymentKind, amount: str, currency: str, reference: str, *, tip: str = "",
+             cashback: str = "", order_reference: str = "", partial_approval: bool = False,
+             authorisation_code: str = "", original: Original | None = None) -> PaymentRequest:  # fmt: skip
+    money = amount_of(amount, currency, default=default_currency(url)) if amount else None
     of = money.currency.code if money is not None else currency
     return PaymentRequest(
         kind=kind,
@@ -321,7 +323,8 @@ async def _transact(job: Job, reach: Access, request: PaymentRequest, *, open_sh
 async def _settle(job: Job, reach: Access, hold: HoldId, *, amount_text: str, currency: str = "") -> ExitCode:
     async with opened(job, reach) as terminal:
         held = await _held_currency(terminal, hold) if amount_text else ""
-        amount = amount_of(amount_text, currency or _unnamed(amount_text, held)) if amount_text else None
+        known = currency or _unnamed(amount_text, held)
+        amount = amount_of(amount_text, known, default=default_currency(reach.url)) if amount_text else None
         if amount is not None and held and amount.currency.code != held:
             raise InvalidRequest(f"the hold is in {held}, not in {amount.currency}")
         payment = await settle(job, terminal, terminal.settle(hold, amount))
@@ -372,7 +375,7 @@ def _say_what_next(job: Job, url: str, payment: Payment) -> None:
     if Url.parse(url).scheme == "virtual":
         job.out.warn("a virtual terminal ends with this command, and so does the hold; put it behind `zahlwerk bridge`")
     job.out.say(f"Hold {payment.sequence}. Next:")
-    job.out.say(f"  zahlwerk capture {url} {payment.sequence} AMOUNT")
+    job.out.say(f"  zahlwerk capture {url} {payment.sequence} AMOUNT{_in_currency(url, payment)}")
     job.out.say(f"  zahlwerk release {url} {payment.sequence}")
 
 
@@ -381,5 +384,11 @@ def _say_what_next_of_reservation(job: Job, url: str, payment: Payment) -> None:
     if payment.acquirer_id is not None:
         which += f" --acquirer {payment.acquirer_id}"
     job.out.say("Next:")
-    job.out.say(f"  zahlwerk capture {url} AMOUNT {which}")
+    job.out.say(f"  zahlwerk capture {url} AMOUNT {which}{_in_currency(url, payment)}")
     job.out.say(f"  zahlwerk release {url} {which}")
+
+
+def _in_currency(url: str, payment: Payment) -> str:
+    """What a later command has to say about the currency; nothing if it would be assumed anyway."""
+    amount = payment.approved
+    return "" if amount is None or amount.currency.code == default_currency(url) else f" --currency {amount.currency}"

@@ -6,8 +6,11 @@ Source: ZVT fact sheet 1.2, 2.5, 2.7, 6.8, 7.1, 7.11, 8.
 from __future__ import annotations
 
 import asyncio
+import os
+import select
 import socket
 import threading
+import tty
 from collections.abc import Callable, Iterator, Sequence
 
 import pytest
@@ -27,6 +30,7 @@ from zahlwerk.interfaces.zvt.probing import (
     probe_zvt,
     propose_profile,
 )
+from zahlwerk.interfaces.zvt.serial_frames import Frame, FrameDecoder, encode_frame
 from zahlwerk.timeouts import Waits
 from zahlwerk.transport.memory import MemoryStream, memory_pair
 
@@ -157,7 +161,7 @@ class TestATerminal:
 
         assert got.code == 0
         assert got.last["suitable"] is True
-        assert got.last["verdict"] == "This terminal suits: a ZVT terminal (DEMO DEMO 4.7), status 00: Ready."
+        assert got.last["verdict"] == "This terminal suits: a ZVT terminal (DEMO 4.7), status 00: Ready."
         assert (got.last["terminal"]["terminal_id"], got.last["terminal"]["model"]) == ("62071183", "DEMO")
         assert got.last["url"] == _url(terminal)
         zvt = got.events("interface")[0]["zvt"]
@@ -404,6 +408,99 @@ class TestVerdicts:
         assert verdict.code is ExitCode.NOT_APPROVED
         assert "Port 20007: it speaks JSON; port 22000: it speaks JSON." in verdict.sentence
         assert any("ZVT over LAN" in line for line in verdict.advice)
+
+    def test_what_is_neither_kit_nor_zvt_is_told_so_with_both_cures(
+        self, run: Run, play: Callable[..., FakeTerminal]
+    ) -> None:
+        """A host and a port: tried as both."""
+        got = run("probe", f"127.0.0.1:{play(b'HTTP/1.1 400 Bad Request' + bytes(8)).port}")
+
+        assert got.code == 2
+        assert "but neither as a KIT nor as a ZVT terminal." in got.out
+        assert "if it should speak ZVT: switch ZVT on in its settings" in got.out
+
+
+class _SerialTerminal:
+    """A terminal on a pseudo terminal that answers the status enquiry of 7.11 in frames, and hears what is said."""
+
+    def __init__(self, *, frames: bool = True) -> None:
+        self.inside, self._outside = os.openpty()
+        tty.setraw(self.inside)
+        tty.setraw(self._outside)
+        self.device = os.ttyname(self._outside)
+        self.heard: list[bytes] = []
+        self._frames = frames
+        self._going = True
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    def _run(self) -> None:
+        decoder = FrameDecoder()
+        while self._going:
+            if not select.select([self.inside], [], [], 0.05)[0]:
+                continue
+            data = os.read(self.inside, 4096)
+            if not self._frames:
+                os.write(self.inside, b"\xff\xfe" * 3)
+                continue
+            for item in decoder.feed(data):
+                if isinstance(item, Frame):
+                    self._answer(item.apdu)
+
+    def _answer(self, apdu: bytes) -> None:
+        self.heard.append(apdu)
+        os.write(self.inside, b"\x06")
+        for answer in (OK, STATUS) if apdu[:2] == b"\x05\x01" else ():
+            os.write(self.inside, encode_frame(answer))
+
+    def close(self) -> None:
+        self._going = False
+        self._thread.join(PATIENCE_S)
+        os.close(self.inside)
+        os.close(self._outside)
+
+
+class TestASerialLine:
+    @pytest.fixture
+    def device(self) -> Iterator[Callable[..., _SerialTerminal]]:
+        made: list[_SerialTerminal] = []
+
+        def make(*, frames: bool = True) -> _SerialTerminal:
+            made.append(_SerialTerminal(frames=frames))
+            return made[-1]
+
+        yield make
+        for one in made:
+            one.close()
+
+    def test_is_only_asked_and_not_registered_at(self, run: Run, device: Callable[..., _SerialTerminal]) -> None:
+        """As over TCP: a registration may lock the keypad."""
+        terminal = device()
+        got = run("probe", f"zvt+serial://{terminal.device}", "--json")
+
+        assert got.code == 0
+        assert got.last["verdict"] == "This terminal suits: a ZVT terminal (DEMO 4.7), status 00: Ready."
+        assert got.last["url"] == f"zvt+serial://{terminal.device}"
+        assert got.last["terminal"]["terminal_id"] == "62071183"
+        assert terminal.heard == [ENQUIRY, OK]
+
+    def test_a_device_alone_is_tried_as_kit_and_then_as_zvt(
+        self, run: Run, device: Callable[..., _SerialTerminal], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """One after the other: there is one line."""
+        monkeypatch.setattr("zahlwerk.cli.probe.PROBE_WAITS", SHORT)
+        got = run("probe", device().device, "--json")
+
+        assert got.code == 0
+        assert [row["title"] for row in got.events("interface")] == ["KIT JSON over RS232", "ZVT over RS-232"]
+        assert got.last["url"].startswith("zvt+serial:///")
+
+    def test_other_bytes_are_told_from_silence(self, run: Run, device: Callable[..., _SerialTerminal]) -> None:
+        """The wrong speed looks like this."""
+        got = run("probe", f"zvt+serial://{device(frames=False).device}?t3=1", "--json")
+
+        assert got.code == 2
+        assert "no ZVT frames: another speed (?baud=115200)" in got.last["verdict"]
 
 
 async def _probe_on_virtual_time(

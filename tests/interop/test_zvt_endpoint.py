@@ -368,6 +368,17 @@ class TestEverythingElse:
         assert (ended.code, world.charged()) == (0x060F, 840)
         await leave(world)
 
+    async def test_a_status_enquiry_with_tlv_is_answered_with_tlv_before_any_registration(self) -> None:
+        """So that a probe learns who it is without registering (2.2, 2.6; 4.1)."""
+        world = await world_of()
+        till = await Till.at(world)
+        for command, device in (("05 01 05 00 00 00 03 04", ""), ("05 01 07 00 00 00 03 04 06 00", "Zahlwerk virtual")):
+            assert (await till.ask(command)).is_positive
+            told = await till.hear(0x0501)
+            assert (told.head["status"], told.tag_text(0x1F40)) == (0x00, device)
+            await till.say(OK)
+        await leave(world)
+
     async def test_a_hold_never_comes_with_the_receipts_of_the_payment_before(self) -> None:
         """The virtual terminal makes none for a hold, and would hand out its latest ones."""
         world = await world_of()

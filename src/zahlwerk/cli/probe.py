@@ -25,6 +25,7 @@ from zahlwerk.urls import Context, TraceSink, Url, connect, find_interface
 
 if TYPE_CHECKING:
     from zahlwerk.interfaces.zvt.probing import ZvtFindings
+    from zahlwerk.transport.stream import ByteStream
 
 __all__ = ["SOFTWARE_FEATURES", "Answer", "Finding", "Verdict", "judge", "register"]
 
@@ -48,6 +49,7 @@ LINGER_S: Final = 2.5
 """So long a ZVT terminal is watched for hanging up: they do after 1 to 2 s. Source: ZVT fact sheet 1.2."""
 
 _ZVT: Final = "ZVT"
+_ZVT_SERIAL: Final = "ZVT over RS-232"
 _ZVT_PORTS: Final = (20007, 22000)
 """Where terminals listen for ZVT; the second is Feig's. Source: ZVT fact sheet 1.2."""
 _ZVT_ONLY: Final = frozenset({*_ZVT_PORTS, 22001})
@@ -133,7 +135,7 @@ def _candidates(target: str) -> list[tuple[str, Url]]:
         ConfigurationError: not a host, device or address.
     """
     if target.startswith(("/", "COM", "com")):
-        return [("KIT JSON over RS232", Url("kit+serial", path=target))]
+        return [("KIT JSON over RS232", Url("kit+serial", path=target)), (_ZVT_SERIAL, Url("zvt+serial", path=target))]
     if ":" in target and not target.startswith("[") and not target.rpartition(":")[2].isdigit():
         url = Url.parse(target)
         if url.scheme == "virtual":
@@ -171,8 +173,8 @@ async def _try_all(
 ) -> list[Finding]:
     job.out.event("progress", step="PROBING", text=f"trying {len(candidates)} interfaces of {target}", reference=None)
     job.out.wait(f"Looking for a terminal at {plain(target)} …")
-    kit = [each for each in candidates if each[1].scheme != "zvt+tcp"]
-    zvt = [each for each in candidates if each[1].scheme == "zvt+tcp"]
+    kit = [each for each in candidates if not each[1].scheme.startswith("zvt")]
+    zvt = [each for each in candidates if each[1].scheme.startswith("zvt")]
     # On one port only one language at a time, and ZVT last: most ZVT terminals serve a single connection.
     ports_apart = {url.port for _, url in kit}.isdisjoint(url.port for _, url in zvt)
     try:
@@ -214,27 +216,17 @@ async def _try(title: str, url: Url, recorder: TraceSink | None) -> Finding:
 async def _try_zvt(title: str, url: Url, recorder: TraceSink | None, *, register: bool) -> Finding:
     """Ask for the status, and no more unless it is wanted."""
     from zahlwerk.clock import SystemClock
-    from zahlwerk.interfaces.zvt.interface import profile_for
+    from zahlwerk.interfaces.zvt.interface import baud_of, profile_for
     from zahlwerk.interfaces.zvt.probing import Speaks, probe_zvt
+    from zahlwerk.interfaces.zvt.serial_link import SerialLink
     from zahlwerk.money import Currency
-    from zahlwerk.transport.tcp import connect_tcp
-    from zahlwerk.transport.tls import TlsOptions
 
     profile = profile_for(url)
     if "profile" in url.params and url.port == _ZVT_PORTS[0]:
         url = url.but(port=profile.port)
-    assert url.port is not None
+    is_serial = url.scheme == "zvt+serial"
     try:
-        options = TlsOptions(
-            certfile=url.params.get("certfile") or None,
-            keyfile=url.params.get("keyfile") or None,
-            cafile=url.params.get("cafile") or None,
-            insecure=url.params.get("insecure") == "1",
-            check_hostname=url.params.get("check_hostname", "yes") == "yes",
-        )
-        stream = await connect_tcp(
-            url.host, url.port, timeout_s=PROBE_WAITS.connect_s, tls=options if profile.tls else None
-        )
+        stream = await _zvt_stream(url, tls=profile.tls)
     except (LinkUnavailable, ConfigurationError) as exc:
         return Finding(title=title, url=str(url), answer=Answer.NOTHING, detail=str(exc))
     zvt = await probe_zvt(
@@ -244,8 +236,9 @@ async def _try_zvt(title: str, url: Url, recorder: TraceSink | None, *, register
         port=url.port,
         register=register,
         currency_number=Currency.of(url.params.get("currency", "EUR")).number,
-        linger_s=LINGER_S,
+        linger_s=0.0 if is_serial else LINGER_S,
         trace=recorder,
+        serial=SerialLink(baud=baud_of(url)) if is_serial else None,
     )
     if zvt.speaks is not Speaks.ZVT:
         return Finding(title=title, url=str(url), answer=Answer.OTHER, detail=zvt.sentence, zvt=zvt)
@@ -255,9 +248,33 @@ async def _try_zvt(title: str, url: Url, recorder: TraceSink | None, *, register
         serial_number=zvt.serial_number,
         model=zvt.device,
         software=zvt.software or zvt.device_software,
-        interface="ZVT over TCP",
+        interface=_ZVT_SERIAL if is_serial else "ZVT over TCP",
     )
     return Finding(title=title, url=str(best), answer=Answer.TERMINAL, detail=zvt.sentence, info=info, zvt=zvt)
+
+
+async def _zvt_stream(url: Url, *, tls: bool) -> ByteStream:
+    """The line to a ZVT terminal.
+
+    Raises:
+        LinkUnavailable: nothing is there.
+        ConfigurationError: the certificates cannot be read.
+    """
+    from zahlwerk.interfaces.zvt.interface import open_port
+    from zahlwerk.transport.tcp import connect_tcp
+    from zahlwerk.transport.tls import TlsOptions
+
+    if url.scheme == "zvt+serial":
+        return await open_port(url)
+    assert url.port is not None
+    options = TlsOptions(
+        certfile=url.params.get("certfile") or None,
+        keyfile=url.params.get("keyfile") or None,
+        cafile=url.params.get("cafile") or None,
+        insecure=url.params.get("insecure") == "1",
+        check_hostname=url.params.get("check_hostname", "yes") == "yes",
+    )
+    return await connect_tcp(url.host, url.port, timeout_s=PROBE_WAITS.connect_s, tls=options if tls else None)
 
 
 def _how(url: Url) -> str:
@@ -342,26 +359,44 @@ def _missing(software: str) -> list[str]:
 
 
 def _judge_other(others: list[Finding]) -> Verdict:
-    if all(found.zvt is not None for found in others):
-        words = "; ".join(f"port {Url.parse(found.url).port}: {found.detail}" for found in others)
+    zvt = [found for found in others if found.zvt is not None]
+    if len(zvt) == len(others):
+        words = "; ".join(f"{_place(found)}: {found.detail}" for found in others)
         return Verdict(
             ExitCode.NOT_APPROVED,
             f"Something answers, but not as a ZVT terminal. {words[:1].upper()}{words[1:]}.",
             (
-                "check that the address is the terminal's, and that ZVT over LAN is switched on in its settings",
-                "close what else is connected to it: ZVT terminals serve one register only",
+                "check that the address is the terminal's, and that ZVT over LAN (or the serial line) is switched on",
+                _ONE_AT_A_TIME,
             ),
         )
     where = ", ".join(_where(found) for found in others if found.zvt is None)
+    if not zvt:
+        return Verdict(
+            ExitCode.NOT_APPROVED,
+            f"Something answers at {where}, but not as a KIT terminal.",
+            ("check that the address is the terminal's", _SWITCH_KIT_ON, _ONE_AT_A_TIME),
+        )
+    places = ", ".join(dict.fromkeys(map(_place, others)))
     return Verdict(
         ExitCode.NOT_APPROVED,
-        f"Something answers at {where}, but not as a KIT terminal.",
+        f"Something answers at {places}, but neither as a KIT nor as a ZVT terminal.",
         (
             "check that the address is the terminal's",
-            "set the register integration type to KIT at the terminal",
-            "close what else is connected to it: some terminals serve one register only",
+            f"if it should speak KIT: {_SWITCH_KIT_ON}",
+            "if it should speak ZVT: switch ZVT on in its settings",
+            _ONE_AT_A_TIME,
         ),
     )
+
+
+_SWITCH_KIT_ON: Final = "set the register integration type to KIT at the terminal"
+_ONE_AT_A_TIME: Final = "close what else is connected to it: many terminals serve one register only"
+
+
+def _place(found: Finding) -> str:
+    url = Url.parse(found.url)
+    return url.path or f"port {url.port}"
 
 
 def _where(found: Finding) -> str:

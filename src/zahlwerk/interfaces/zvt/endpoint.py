@@ -341,6 +341,8 @@ class ZvtEndpoint(Endpoint):
             side.registered = Registered()
             self._lock_keypad(False)
         elif message.code == 0x0501:
+            if message.tlv is not None:
+                side.registered.tlv = True
             side.accept(now_s=now_s)
             self._spawn(self._service.status(message, side.procedure, busy=self._is_busy))
         elif self._is_busy:

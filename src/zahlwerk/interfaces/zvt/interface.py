@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from zahlwerk.transport.stream import ByteStream, Listener
     from zahlwerk.transport.tls import TlsOptions
 
-__all__ = ["SERIAL", "TCP"]
+__all__ = ["SERIAL", "TCP", "baud_of", "open_port", "profile_for"]
 
 _YES_NO: Final = ("yes", "no")
 _CHARSETS: Final = ("auto", "cp437", "latin1", "latin9", "utf8")
@@ -214,12 +214,12 @@ def _serial_driver(url: Url, context: Context) -> Terminal:
     from zahlwerk.interfaces.zvt.serial_link import SerialLink
 
     async def dial() -> ByteStream:
-        return await _open_port(url)
+        return await open_port(url)
 
     profile = profile_for(url)
     if "t3" not in url.params:
         profile = profile.but(timers=replace(profile.timers, t3_s=SERIAL_T3_S))
-    baud = _baud(url)
+    baud = baud_of(url)
     return _driver(url, context, profile, dial, lambda: SerialLink(baud=baud))
 
 
@@ -236,22 +236,24 @@ def _serial_endpoint(url: Url, terminal: Terminal, context: Context) -> Endpoint
         raise ConfigurationError("faults of single messages need zvt+tcp", remedy="listen on zvt+tcp://")
 
     async def start(serve: Serve) -> tuple[Url, Stop]:
-        return url, await serve_port(lambda: _open_port(url), serve, context)
+        return url, await serve_port(lambda: open_port(url), serve, context)
 
-    baud = _baud(url)
+    baud = baud_of(url)
     options = replace(_options(url), t3_s=SERIAL_T3_S)
     return ZvtEndpoint(terminal, start, lambda: SerialLink(baud=baud), context, options, memory=_memory(url))
 
 
-async def _open_port(url: Url) -> ByteStream:
+async def open_port(url: Url) -> ByteStream:
+    """The serial port of an address."""
     from zahlwerk.transport.serial import open_serial
 
     if not url.path:
         raise ConfigurationError("no device in the address", remedy="write zvt+serial:///dev/ttyUSB0")
-    return await open_serial(url.path, baud=_baud(url), stopbits=int(url.params.get("stopbits", "2")))
+    return await open_serial(url.path, baud=baud_of(url), stopbits=int(url.params.get("stopbits", "2")))
 
 
-def _baud(url: Url) -> int:
+def baud_of(url: Url) -> int:
+    """How fast the serial line is."""
     return _number(url, "baud", 9600, low=300, high=4_000_000)
 
 

@@ -41,6 +41,7 @@ from zahlwerk.transport.stream import ByteStream, StreamEnded
 from zahlwerk.urls import TraceSink
 
 if TYPE_CHECKING:
+    from zahlwerk.interfaces.zvt.serial_link import SerialLink
     from zahlwerk.interfaces.zvt.tap import Tap
 
 __all__ = ["Speaks", "ZvtFindings", "ZvtRegistration", "foreign_language", "probe_zvt", "propose_profile"]
@@ -224,6 +225,7 @@ async def probe_zvt(
     currency_number: int = 978,
     linger_s: float = LINGER_S,
     trace: TraceSink | None = None,
+    serial: SerialLink | None = None,
 ) -> ZvtFindings:
     """Ask who is there. Closes the stream. Raises nothing that the peer could cause.
 
@@ -234,8 +236,9 @@ async def probe_zvt(
         currency_number: ISO 4217, for the registration.
         linger_s: how long to watch whether the terminal hangs up; 0 for not at all.
         trace: is told of every APDU.
+        serial: the frames of a serial line; None for TCP.
     """
-    conversation = _Conversation(stream, clock, profile, trace)
+    conversation = _Conversation(stream, clock, profile, trace, serial)
     try:
         found = await conversation.enquire()
         if found.speaks is Speaks.ZVT:
@@ -260,14 +263,17 @@ class _NotZvt(Exception):
 class _Conversation:
     """The register's side over a stream, one command after the other."""
 
-    def __init__(self, stream: ByteStream, clock: Clock, profile: Profile, trace: TraceSink | None) -> None:
+    def __init__(
+        self, stream: ByteStream, clock: Clock, profile: Profile, trace: TraceSink | None, serial: SerialLink | None
+    ) -> None:
         self.stands = True
         self._stream = stream
         self._clock = clock
         self._profile = profile
         self._side = RegisterSide(timers=profile.timers, charset=BY_NAME[profile.charset])
         self._side.link_up()
-        link: Link = PlainLink(profile.timers.t3_s)
+        self._is_serial = serial is not None
+        link: Link = serial if serial is not None else PlainLink(profile.timers.t3_s)
         self._link: Link | Tap = link
         self._problem: Callable[[], object] = link.problem
         self._trace = trace
@@ -381,16 +387,19 @@ class _Conversation:
         data = await self._receive(min(each for each in deadlines if each is not None))
         now_s = self._clock.now_s()
         if data:
-            self._look_at(data, now_s)
+            if self._first_s is None:
+                self._first_s = now_s
+            if not self._is_serial:
+                self._look_at(data)
             for apdu in self._link.receive_data(data, now_s=now_s):
+                if self._is_serial:
+                    self._look_at(apdu)
                 self._side.receive_data(apdu, now_s=now_s)
         self._link.handle_deadline(now_s=now_s)
         self._side.handle_deadline(now_s=now_s)
         await self._flush()
 
-    def _look_at(self, data: bytes, now_s: float) -> None:
-        if self._first_s is None:
-            self._first_s = now_s
+    def _look_at(self, data: bytes) -> None:
         if len(self._head) < _HEAD_BYTES:
             self._head = (self._head + data)[:_HEAD_BYTES]
             if foreign := foreign_language(self._head):
@@ -448,13 +457,28 @@ class _Conversation:
             return _NotZvt(
                 Speaks.ZVT, f"it speaks ZVT, but left the status enquiry open for {waited_s:g} s: is it busy?"
             )
+        if self._is_serial:
+            return self._silent_line(waited_s)
         return _NotZvt(
             Speaks.SILENT,
             f"it takes the connection and says nothing for {waited_s:g} s: another register may be connected, "
             "or it is no ZVT",
         )
 
+    def _silent_line(self, waited_s: float) -> _NotZvt:
+        if self._first_s is not None:
+            return _NotZvt(
+                Speaks.OTHER, "what comes down the line are no ZVT frames: another speed (?baud=115200) or protocol"
+            )
+        return _NotZvt(
+            Speaks.SILENT,
+            f"nothing comes down the line for {waited_s:g} s: check the cable (crossed?), the speed (?baud=115200) and "
+            "that ZVT over the serial line is switched on",
+        )
+
     def _cut_short(self) -> _NotZvt:
+        if not self._head:
+            return self._silent_line(0.0)
         begin = self._head.hex(" ").upper()
         return _NotZvt(Speaks.OTHER, f"what it answers begins with {begin} and never ends: it is no ZVT")
 
@@ -511,7 +535,9 @@ def _proposed(found: ZvtFindings, port: int | None) -> ZvtFindings:
 
 
 def _sentence(found: ZvtFindings) -> str:
-    name = " ".join(part for part in (found.device, found.software or found.device_software) if part)
+    software = found.software or found.device_software
+    told = not software.casefold().startswith(found.device.casefold())
+    name = " ".join(part for part in (found.device if told else "", software) if part)
     who = f"a ZVT terminal ({name})" if name else "a ZVT terminal"
     if found.refused == 0x83:
         return f"{who} that understands no command: ZVT may be switched off in its settings"

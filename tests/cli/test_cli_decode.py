@@ -111,6 +111,30 @@ def test_a_wrong_protocol_or_file_is_a_wrong_call(run: Run, words: list[str]) ->
     assert run("decode", *words).code == 64
 
 
+@pytest.mark.parametrize(
+    ("words", "code", "sentence"),
+    [
+        (["zvt", ""], 64, "There is nothing to decode."),
+        (["zvt", "--language", "xx", "06 0F 00"], 64, "There are no words in 'xx'."),
+        (["kit", "--language", "xx", "{}"], 64, "There are no words in 'xx'."),
+        (["zvt", "nofile"], 65, "not hexadecimal: 'n', and there is no such file (at byte 0)"),
+        (["zvt", '{"a":1}'], 65, "not hexadecimal: '{', and there is no such file (at byte 0)"),
+        (["zvt", "06"], 0, "ACK"),
+        (["zvt", "07"], 65, "the APDU is cut: 1 byte, not even its length (at byte 1)"),
+        (["zvt", "06 01 0E 04"], 65, "the APDU is cut: 4 bytes of 17 (at byte 4)"),
+        (["zvt", "06 D3 FF 95"], 65, "the APDU is cut: 4 bytes, not even its length (at byte 4)"),
+        (["zvt", "06 D3 FF 95 01 06"], 65, "the APDU is cut: 6 bytes of 410 (at byte 6)"),
+        (["zvt", "06 0F 00 06"], 65, "the APDU is cut: 1 byte, not even its length (at byte 4)"),
+    ],
+)
+def test_what_cannot_be_decoded_is_told_in_a_sentence(run: Run, words: list[str], code: int, sentence: str) -> None:
+    """ZVT fact sheet 1.1 and 7.9 for the lengths."""
+    got = run("decode", *words)
+
+    assert got.code == code
+    assert sentence in got.out + got.err
+
+
 def test_what_is_neither_is_told_with_its_position(run: Run) -> None:
     """Exit 65."""
     got = run("decode", "kit", "zz", "--json")

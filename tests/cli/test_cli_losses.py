@@ -28,6 +28,9 @@ def test_people_read_sentences(run: Run) -> None:
 
     assert "The terminal virtual: can:" in got.out
     assert "Through KIT JSON over TCP:" in got.out
+    got = run("bridge", "--listen", "zvt+tcp:", "--explain")
+    lost = "account verification, cash advance, forced acceptance, mail order, phone order"
+    assert f"Through ZVT over TCP:\n  lost payments: {lost}\n  lost: it cannot be asked to be locked" in got.out
 
 
 def test_a_serial_line_loses_what_the_network_loses(run: Run) -> None:
@@ -47,4 +50,6 @@ def test_a_real_terminal_is_only_asked(run: Run, counter: Callable[..., Counter]
 
     assert got.code == 0
     assert "told once its shift is open" in got.out
+    assert "which payments get lost can be told once the shift is open" in got.out
+    assert "nothing is lost" not in got.out
     assert not shop.terminal._device.shift_open

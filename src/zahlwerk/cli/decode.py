@@ -23,6 +23,7 @@ __all__ = ["register"]
 
 LATER: Final = ("mdb", "cctalk", "ocpp")
 KNOWN: Final = ("kit", "zvt")
+LANGUAGES: Final = ("en", "de", "fr", "it")
 # LIMIT: twice the longest KIT line as hexadecimal; what is longer is no message.
 LINE_BYTES_MAX: Final = 4 << 20
 # The escape byte with which every serial frame of KIT begins (fact sheet 1.4).
@@ -60,7 +61,7 @@ def decode(
     async def work(job: Job) -> ExitCode:
         explain = _explainer(protocol, language, charset)
         understood = True
-        for data in _messages(" ".join(source or ["-"])):
+        for data in _messages(" ".join(source or ["-"]), takes_json=protocol == "kit"):
             found = (data,) if not isinstance(data, bytes) else explain(data)
             for explanation in found:
                 understood = understood and explanation.ok
@@ -73,6 +74,10 @@ def decode(
 
 def _explainer(protocol: str, language: str, charset: str) -> Callable[[bytes], tuple[Explanation, ...]]:
     """What explains one line of a protocol."""
+    if language not in LANGUAGES:
+        raise ConfigurationError(
+            f"there are no words in {plain(language)[:16]!r}", remedy=f"use one of: {', '.join(LANGUAGES)}"
+        )
     if protocol == "kit":
         from zahlwerk.interfaces.kit.explain import explain_bytes
 
@@ -91,24 +96,26 @@ def _explainer(protocol: str, language: str, charset: str) -> Callable[[bytes], 
         raise ConfigurationError(
             f"decoding {protocol} comes with a later version", remedy=f"this version decodes: {known}"
         )
-    raise ConfigurationError(f"there is no protocol {plain(protocol)[:32]!r}", remedy="write: zahlwerk decode kit")
+    raise ConfigurationError(f"there is no protocol {plain(protocol)[:32]!r}", remedy=f"this version decodes: {known}")
 
 
-def _messages(source: str) -> Iterator[bytes | Explanation]:
+def _messages(source: str, *, takes_json: bool) -> Iterator[bytes | Explanation]:
     """The messages of a source: their bytes, or why there are none."""
+    if not source.strip():
+        raise ConfigurationError("there is nothing to decode", remedy="give hexadecimal bytes, a file, or - for stdin")
     if source == "-":
-        yield from _of_file(sys.stdin.buffer)
+        yield from _of_file(sys.stdin.buffer, takes_json=takes_json)
     elif _is_file(source):
         try:
             with Path(source).open("rb") as file:
-                yield from _of_file(file)
+                yield from _of_file(file, takes_json=takes_json)
         except OSError as exc:
             reason = (exc.strerror or type(exc).__name__).lower()
             raise ConfigurationError(f"cannot read {plain(source)}: {reason}", remedy="check the path") from exc
     elif not source.lstrip().startswith("{") and any(mark in source for mark in "/\\.~"):
         raise ConfigurationError(f"there is no file {plain(source)[:200]}", remedy="check the path")
     else:
-        yield _of_line(source.encode("utf-8", "surrogateescape"))
+        yield _of_line(source.encode("utf-8", "surrogateescape"), takes_json=takes_json, or_file=True)
 
 
 def _is_file(source: str) -> bool:
@@ -118,7 +125,7 @@ def _is_file(source: str) -> bool:
         return False
 
 
-def _of_file(file: BinaryIO) -> Iterator[bytes | Explanation]:
+def _of_file(file: BinaryIO, *, takes_json: bool) -> Iterator[bytes | Explanation]:
     """One message a line; or, if it begins like one, a recording of serial frames as it is."""
     line = file.readline(LINE_BYTES_MAX)
     if line[:1] == _SERIAL:
@@ -130,20 +137,21 @@ def _of_file(file: BinaryIO) -> Iterator[bytes | Explanation]:
             while line and not line.endswith(b"\n"):
                 line = file.readline(LINE_BYTES_MAX)
         elif line.strip():
-            yield _of_line(line)
+            yield _of_line(line, takes_json=takes_json)
         line = file.readline(LINE_BYTES_MAX)
 
 
-def _of_line(line: bytes) -> bytes | Explanation:
+def _of_line(line: bytes, *, takes_json: bool, or_file: bool = False) -> bytes | Explanation:
     from zahlwerk.codec.hexdump import parse_hex
 
     stripped = line.strip()
-    if stripped.startswith(b"{"):
+    if takes_json and stripped.startswith(b"{"):
         return stripped
     try:
         return parse_hex(stripped.decode("utf-8", "replace"))
     except RemoteProtocolError as exc:
-        return _failure(f"neither JSON nor hexadecimal: {exc.reason}", exc.position)
+        what = "neither JSON nor hexadecimal: " if takes_json else ""
+        return _failure(f"{what}{exc.reason}{', and there is no such file' if or_file else ''}", exc.position)
 
 
 def _failure(error: str, position: int | None) -> Explanation:

@@ -38,10 +38,11 @@ async def explain_losses(job: Job, listeners: Iterable[Url], terminal: Url) -> E
                 "loss",
                 listener=str(url),
                 measured=True,
-                kinds=sorted(kind.value for kind in lost.kinds),
+                # Before its shift is open, a terminal may not tell which payments it takes.
+                kinds=sorted(kind.value for kind in lost.kinds) if own.kinds else None,
                 features=sorted(feature.name.lower() for feature in lost.features),
             )
-            _tell_lost(job, interface, lost)
+            _tell_lost(job, interface, lost, kinds_told=bool(own.kinds))
     return ExitCode.DONE
 
 
@@ -70,12 +71,13 @@ def _tell(job: Job, title: str, event: str, url: str, capabilities: Capabilities
         job.out.say(f"  · {feature.value}")
 
 
-def _tell_lost(job: Job, interface: Interface, lost: Capabilities) -> None:
+def _tell_lost(job: Job, interface: Interface, lost: Capabilities, *, kinds_told: bool) -> None:
     job.out.say(f"\nThrough {interface.title}:", "bold")
-    if not lost.kinds and not lost.features:
+    if not kinds_told:
+        job.out.say("  which payments get lost can be told once the shift is open", "dim")
+    elif not lost.kinds and not lost.features:
         job.out.say("  nothing is lost", "green")
-        return
-    for kind in sorted(one.value for one in lost.kinds):
-        job.out.say(f"  lost: a {kind}", "yellow")
+    if lost.kinds:
+        job.out.say(f"  lost payments: {', '.join(sorted(one.value for one in lost.kinds))}", "yellow")
     for value in sorted(feature.value for feature in lost.features):
         job.out.say(f"  lost: it cannot be asked to {value}", "yellow")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import shlex
 from typing import Annotated
 
 import typer
@@ -375,17 +376,19 @@ def _say_what_next(job: Job, url: str, payment: Payment) -> None:
     if Url.parse(url).scheme == "virtual":
         job.out.warn("a virtual terminal ends with this command, and so does the hold; put it behind `zahlwerk bridge`")
     job.out.say(f"Hold {payment.sequence}. Next:")
-    job.out.say(f"  zahlwerk capture {url} {payment.sequence} AMOUNT{_in_currency(url, payment)}")
-    job.out.say(f"  zahlwerk release {url} {payment.sequence}")
+    where = shlex.quote(url)
+    job.out.say(f"  zahlwerk capture {where} {payment.sequence} AMOUNT{_in_currency(url, payment)}")
+    job.out.say(f"  zahlwerk release {where} {payment.sequence}")
 
 
 def _say_what_next_of_reservation(job: Job, url: str, payment: Payment) -> None:
     which = f"--transaction-reference {payment.transaction_reference}"
     if payment.acquirer_id is not None:
         which += f" --acquirer {payment.acquirer_id}"
+    where = shlex.quote(url)
     job.out.say("Next:")
-    job.out.say(f"  zahlwerk capture {url} AMOUNT {which}{_in_currency(url, payment)}")
-    job.out.say(f"  zahlwerk release {url} {which}")
+    job.out.say(f"  zahlwerk capture {where} AMOUNT {which}{_in_currency(url, payment)}")
+    job.out.say(f"  zahlwerk release {where} {which}")
 
 
 def _in_currency(url: str, payment: Payment) -> str:

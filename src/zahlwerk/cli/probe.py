@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from enum import Enum, unique
@@ -445,7 +446,7 @@ def _tell(job: Job, findings: list[Finding], verdict: Verdict) -> None:
     for line in verdict.advice:
         job.out.say(f"→ {plain(line)}")
     if best is not None and verdict.code is ExitCode.DONE:
-        job.out.say(f"→ a first payment: zahlwerk pay {best.url} 1.00")
+        job.out.say(f"→ a first payment: zahlwerk pay {shlex.quote(best.url)} 1.00")
 
 
 def _zvt_object(zvt: ZvtFindings) -> JsonObject:

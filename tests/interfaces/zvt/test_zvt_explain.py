@@ -55,6 +55,70 @@ class TestInWords:
         meaning = field("06 00 06 00 00 00 BE 09 78", "config")[1]
         assert "no amount entry at the terminal" in meaning
 
+    @pytest.mark.parametrize(
+        ("text", "name", "meaning"),
+        [
+            ("06 0F 02 19 00", "status", "nothing to do"),
+            ("06 0F 02 19 03", "status", "initialisation needed, diagnosis needed"),
+            ("06 01 02 19 40", "payment_type", "the terminal decides, without GeldKarte"),
+            ("06 01 02 19 48", "payment_type", "the terminal decides, without GeldKarte, a tip may be booked later"),
+            ("06 01 02 19 34", "payment_type", "with PIN, printer ready"),
+            ("04 0F 02 19 40", "payment_type", "offline"),
+            ("04 0F 02 19 70", "payment_type", "with PIN"),
+            ("06 C0 03 1E 19 50", "card_type", "chip and magnetic stripe"),
+            ("06 C0 03 1E 19 20", "card_type", "chip"),
+        ],
+    )
+    def test_bmp_19_means_what_its_command_makes_of_it(self, text: str, name: str, meaning: str) -> None:
+        """Chapters 2.7 and 2.8."""
+        assert field(text, name)[1] == meaning
+
+    @pytest.mark.parametrize(
+        ("attribute", "meaning"),
+        [
+            ("00", "normal"), ("03", "indented by 3"), ("60", "centred, double width"), ("14", "double height, indented by 4"),
+            ("81", "end of the receipt"), ("80", "reserved"), ("FF", "line feeds"),
+        ],
+    )  # fmt: skip
+    def test_a_print_attribute_is_read_as_in_2_10(self, attribute: str, meaning: str) -> None:
+        text = f"06 D1 02 {attribute} 03"
+        assert field(text, "attribute")[1] == meaning
+
+    @pytest.mark.parametrize(
+        ("answer", "name"),
+        [
+            ("80 00 00", "Positive answer"),
+            ("84 9C 00", "Answer to the result: ask again in 2 seconds"),
+            ("84 9D 07 04 00 00 00 00 01 20", "Answer to the result: only a part of the goods was issued"),
+            ("84 66 00", "Answer to the result: no, take it back"),
+        ],
+    )
+    def test_what_answers_a_result_is_a_decision(self, answer: str, name: str) -> None:
+        """Chapter 2.4: 84 66 is no broken card reader there."""
+        explainer = Explainer()
+        explainer.explain(b(DECLINED))
+        assert explainer.explain(b(answer))[0].name == name
+
+    def test_a_refused_registration_is_no_fault_of_the_bank(self) -> None:
+        """84 1E with a reason (2.4)."""
+        (found,) = Explainer().explain(b("84 1E 03 6F 09 78"))
+        assert found.name == "Negative answer: the registration is refused"
+
+    def test_all_open_pre_authorisations_are_asked_for_with_ffff(self) -> None:
+        assert field("06 23 03 87 FF FF", "receipt_number")[1] == "every open pre-authorisation"
+
+    def test_the_figures_of_a_day_are_told(self) -> None:
+        """7.5: their digits pass for card numbers, and are none."""
+        totals = "01 00 01 52 08 00 00 00 04 12 50 00 00 00 00 00 00 00 03 00 00 00 04 63 20 00 00 00 00 00 00 00"
+        totals += " 02 00 00 00 01 46 25" + " 00" * 14
+        value, meaning = field(f"04 0F 39 60 F0 F5 F3 {totals}", "totals")
+        assert value == totals
+        assert meaning == "receipts 100 to 152: girocard 8 / 412.50, Mastercard 3 / 463.20, Visa 2 / 146.25"
+
+    def test_a_card_number_among_the_figures_is_not(self) -> None:
+        totals = "01 00 01 52 41 11 11 11 11 11 11 11" + " 00" * 41
+        assert "11 11" not in field(f"04 0F 39 60 F0 F5 F3 {totals}", "totals")[0]
+
     def test_a_password_is_starred(self) -> None:
         assert set(field("06 50 03 12 34 56", "password")[0]) == {"*"}
         assert b"\x12\x34\x56" not in mask_apdu(b("06 50 03 12 34 56"))

@@ -10,7 +10,17 @@ from typing import Final
 
 from zahlwerk.codec.explanation import ExplainedField, Explanation
 from zahlwerk.currency import CURRENCIES
-from zahlwerk.interfaces.zvt._lists import BITMAP_LISTS, HEAD_LISTS, KEYS, SERVICE_BITS, TAG_LISTS, CodeList
+from zahlwerk.interfaces.zvt._lists import (
+    BITMAP_LISTS,
+    HEAD_LISTS,
+    KEYS,
+    PAYMENT_TYPE,
+    PRINT_ATTRIBUTE,
+    REGISTRATION_STATUS,
+    SERVICE_BITS,
+    TAG_LISTS,
+    CodeList,
+)
 from zahlwerk.interfaces.zvt._rows import Phrase
 from zahlwerk.interfaces.zvt.charsets import AUTO, Charset
 from zahlwerk.interfaces.zvt.dictionary import CARDS, COMMANDS, intermediate_row, result_row, status_row
@@ -25,6 +35,16 @@ __all__ = ["Explainer"]
 
 _NUMBERS: Final = {item.number: item.code for item in CURRENCIES.values()}
 _ANSWER: Final = (0x80, 0x84)
+_POSITIVE: Final = (0x8000, 0x8400)
+REGISTRATION: Final = 0x0600
+READ_CARD: Final = 0x06C0
+STATUS_INFORMATION: Final = 0x040F
+COMPLETION: Final = 0x060F
+REGISTRATION_REFUSED: Final = 0x841E
+_BMP_19: Final = {COMPLETION: "status", READ_CARD: "card_type"}
+"""BMP 19 has three names. Source: fact sheet 3.2."""
+LINE_FEEDS: Final = 0xFF
+LAST_LINE: Final = 0x80
 TEXT_MAX: Final = 400
 
 
@@ -35,6 +55,8 @@ class Explainer:
         self._language = language
         self._charset = charset
         self._command = 0
+        self._asks_to_decide = False
+        """The message before was a result (04 0F): what answers it is a decision."""
 
     def explain(self, data: bytes) -> tuple[Explanation, ...]:
         """One line: APDUs one after the other, or serial frames with what they carry. Never raises."""
@@ -44,7 +66,7 @@ class Explainer:
         found = apdus.feed(data)
         explained = [self._apdu(apdu) for apdu in found]
         if apdus.pending_bytes:
-            reason = f"the APDU is cut: {apdus.pending_bytes} bytes, more were announced"
+            reason = f"the APDU is cut: {_announced(data[len(data) - apdus.pending_bytes :])}"
             explained.append(Explanation(ok=False, error=reason, position=len(data)))
         return tuple(explained)
 
@@ -76,7 +98,8 @@ class Explainer:
         fields = tuple(self._fields(code, masked, walked.nodes))
         if row is not None and code not in {0x060F, 0x061E, 0x04FF, 0x040F, 0x06D1, 0x06D3}:
             self._command = code
-        name = row.title if row is not None else _answer_name(code, self._language)
+        name = row.title if row is not None else self._answer_name(code, apdu)
+        self._asks_to_decide = code == STATUS_INFORMATION
         return Explanation(ok=True, name=name, code=_hex(apdu[:2]), fields=fields)
 
     def _fields(self, code: int, apdu: bytes, nodes: tuple[Node, ...]) -> Iterator[ExplainedField]:
@@ -99,8 +122,9 @@ class Explainer:
                 )
                 continue
             value = self._value(node, raw)
+            name = _BMP_19.get(code, node.name) if node.name == "payment_type" else node.name
             yield ExplainedField(
-                node.key if node.part is not Part.HEAD else "", node.name, _shown(value), _hex(raw),
+                node.key if node.part is not Part.HEAD else "", name, _shown(value), _hex(raw),
                 self._meaning(code, node, value), node.start, node.depth,
             )  # fmt: skip
 
@@ -136,6 +160,14 @@ class Explainer:
                 return self._sentence(status.text, status.remedy)
             case "currency" if isinstance(value, int):
                 return _NUMBERS.get(value, "no currency")
+            case "payment_type" if isinstance(value, int):
+                if code == COMPLETION:
+                    return REGISTRATION_STATUS.explain(value) or "nothing to do"
+                return _card_type(value) if code == READ_CARD else _payment_type(code, value)
+            case "attribute" | "print_attribute" if isinstance(value, int):
+                return _print_attribute(value)
+            case "receipt_number" if value == b"\xff\xff":
+                return "every open pre-authorisation"
             case "card_type" if isinstance(value, int):
                 return CARDS[value].name if value in CARDS else ""
             case "amount" | "tip" | "cashback" if isinstance(value, int):
@@ -150,14 +182,60 @@ class Explainer:
             case _:
                 return ""
 
+    def _answer_name(self, code: int, apdu: bytes) -> str:
+        if code in _POSITIVE:
+            return "Positive answer"
+        if code >> 8 != 0x84:
+            return "Answer"
+        if code == REGISTRATION_REFUSED and apdu[2:3] != b"\0":
+            return "Negative answer: the registration is refused"
+        if self._asks_to_decide:
+            return f"Answer to the result: {_DECISIONS.get(code, 'no, take it back')}"
+        return f"Negative answer: {result_row(code & 0xFF).staff.of(self._language)}"
+
     def _sentence(self, *parts: Phrase) -> str:
         return " ".join(text for part in parts if (text := part.of(self._language)))
 
 
-def _answer_name(code: int, language: str) -> str:
-    if code in {0x8000, 0x8400}:
-        return "Positive answer"
-    return f"Negative answer: {result_row(code & 0xFF).staff.of(language)}" if code >> 8 == 0x84 else "Answer"
+def _announced(rest: bytes) -> str:
+    """How much is there, and how much should be. Source: fact sheet 1.1."""
+    there = f"{len(rest)} byte{'' if len(rest) == 1 else 's'}"
+    is_long = rest[2:3] == b"\xff"
+    if len(rest) < 3 or (is_long and len(rest) < 5):
+        return f"{there}, not even its length"
+    announced = 5 + int.from_bytes(rest[3:5], "little") if is_long else 3 + rest[2]
+    return f"{there} of {announced}"
+
+
+_DECISIONS: Final = {0x849C: "ask again in 2 seconds", 0x849D: "only a part of the goods was issued"}
+"""What a register says to a result besides yes and no. Source: fact sheet 2.4."""
+_EXTRA: Final = {0x02: "the card that was read before", 0x04: "printer ready", 0x08: "a tip may be booked later"}
+"""Low bits of a payment's BMP 19. Source: fact sheet 2.8."""
+
+
+def _payment_type(code: int, value: int) -> str:
+    """BMP 19 of a payment and, with other meanings, of a result. Source: fact sheet 2.8."""
+    asked, _, told = PAYMENT_TYPE.explain(value & 0xF0).rpartition("in a result: ")
+    if code == STATUS_INFORMATION:
+        return told if asked or value & 0xF0 in {0x60, 0x70} else ""
+    first = asked.removesuffix("; ") or told
+    return ", ".join((first, *(words for bit, words in _EXTRA.items() if value & bit)))
+
+
+def _card_type(value: int) -> str:
+    """BMP 19 of 06 C0. Source: fact sheet 2.8."""
+    return {0x10: "chip", 0x20: "chip", 0x50: "chip and magnetic stripe"}.get(value & 0xF0, "magnetic stripe")
+
+
+def _print_attribute(value: int) -> str:
+    """Source: fact sheet 2.10."""
+    if value == LINE_FEEDS:
+        return "line feeds"
+    if value & LAST_LINE:
+        return "reserved" if value == LAST_LINE else "end of the receipt"
+    styles = PRINT_ATTRIBUTE.explain(value)
+    indent = f"indented by {value & 0x0F}" if value & 0x0F else ""
+    return ", ".join(part for part in (styles, indent) if part) or "normal"
 
 
 def _totals(raw: bytes) -> str:

@@ -13,12 +13,15 @@ from zahlwerk.errors import RemoteProtocolError
 from zahlwerk.interfaces.zvt._rows import Format, Secrecy
 from zahlwerk.interfaces.zvt.codec import decode
 from zahlwerk.interfaces.zvt.dictionary import COMMANDS
+from zahlwerk.interfaces.zvt.information import batch_totals
 from zahlwerk.interfaces.zvt.messages import Tlv, Value
 from zahlwerk.interfaces.zvt.values import mask_digits
 from zahlwerk.interfaces.zvt.walk import Node, Part, walk
 
 __all__ = ["decoded_for_trace", "mask_apdu"]
 
+TOTALS: Final = "60"
+"""BMP 60. Source: fact sheet 3.4."""
 _BLANK: Final = b"\xee"
 _STAR: Final = b"*"
 _DIGITS: Final = re.compile(r"[0-9]{12,}")
@@ -49,6 +52,8 @@ def _masked(raw: bytes, node: Node) -> bytes:
         digits = raw.hex().upper()
         number = digits.rstrip("F")
         return bytes.fromhex(mask_digits(number) + digits[len(number) :])
+    if node.part is Part.FIELD and node.key == TOTALS and _are_totals(raw):
+        return raw
     if not node.known or node.form is Format.BYTES:
         return careful(raw)
     if node.form not in _TEXTS:
@@ -59,6 +64,12 @@ def _masked(raw: bytes, node: Node) -> bytes:
         return redact_bytes(text) + raw[len(text) :]
     # A text with control characters in it may be none.
     return redact_bytes(raw) if careful(raw) == raw else _STAR * len(raw)
+
+
+def _are_totals(raw: bytes) -> bool:
+    """The figures of a day, and nothing that could hide a card number: no amount has more than ten digits."""
+    totals = batch_totals(raw)
+    return totals is not None and all(one.amount_minor < 10**10 for one in totals.schemes)
 
 
 def careful(raw: bytes) -> bytes:

@@ -227,6 +227,18 @@ class TestNobodyThere:
         assert "nobody listens there" in got.err
         assert got.last["money_moved"] == "no"
 
+    @pytest.mark.parametrize("command", [["pay", "5"], ["status"]])
+    def test_a_line_that_breaks_before_anything_was_sent_asks_for_no_lookup(
+        self, run: Run, counter: MakeCounter, command: list[str]
+    ) -> None:
+        """The second completion ends the status enquiry, before any payment."""
+        shop = counter("zvt+tcp", faults="cut-before:completion:2")
+        got = run(command[0], shop.url, *command[1:])
+
+        assert got.code == 70
+        assert "no payment was under way" in got.err
+        assert "charging" not in got.err
+
     def test_the_host_is_unknown(self, run: Run) -> None:
         """Names that end in .invalid are reserved for this (RFC 2606)."""
         got = run("pay", "kit+tcp://terminal.invalid", "1")

@@ -49,6 +49,27 @@ def test_a_capture_is_written(run: Run, recorded: Path, tmp_path: Path) -> None:
     assert out.read_bytes()[:4] == bytes.fromhex("0a0d0d0a")
 
 
+def test_a_capture_of_zvt_says_how_wireshark_shows_it(
+    run: Run, counter: Callable[..., Counter], tmp_path: Path
+) -> None:
+    """Its dissector is tied to no port."""
+    shop = counter("zvt+tcp")
+    file, out = tmp_path / "talk.trace", tmp_path / "talk.pcapng"
+    assert run("status", shop.url, "--trace", str(file)).code == 0
+    got = run("trace", str(file), "--pcapng", str(out))
+
+    assert f"tshark -d tcp.port=={shop.url.rpartition(':')[2]},zvt -r {out}" in got.out
+
+
+def test_a_capture_of_a_serial_line_has_the_usual_port(run: Run, tmp_path: Path) -> None:
+    """There is none in the trace."""
+    file = tmp_path / "serial.trace"
+    line = '{"t":"2026-11-28T17:50:58.018+00:00","mono":1.0,"link":1,"event":"opened","protocol":"zvt",'
+    file.write_text(line + '"local":"serial","peer":"/dev/ttyUSB0"}\n', encoding="utf-8")
+
+    assert "-d tcp.port==20007,zvt" in run("trace", str(file), "--pcapng", str(tmp_path / "x.pcapng")).out
+
+
 def test_what_is_no_trace_is_told_with_its_line(run: Run, tmp_path: Path) -> None:
     """Exit 65."""
     file = tmp_path / "no.trace"

@@ -87,3 +87,9 @@ async def test_every_apdu_of_a_day_is_recognised_and_none_is_malformed(tmp_path:
     assert len(dissected(capture, port, "zvt")) + len(passed_over) == messages
     assert {payload[:4] for payload in passed_over} <= set(NOT_IN_THE_DISSECTOR)
     assert dissected(capture, port, "_ws.malformed") == []
+    # What the dissector does not know is named all the same: by the packet's comment.
+    unknown = f"tcp.len > 0 && tcp.port == {port} && !zvt"
+    names = dissected(capture, port, unknown, "frame.comment")
+    assert set(names) <= {"status_enquiry", "turnover_totals", "repeat_receipt", "reservation", "partial_reversal",
+                          "book_total", "select_language"}, names  # fmt: skip
+    assert len(names) == len(passed_over)

@@ -116,6 +116,9 @@ def perform(
         error = exc if isinstance(exc, TerminalError) else our_fault(exc)
         moved = error.money_moved if isinstance(error, LocalError) or (stake is None and job.guard.sent) else stake
         moved = moved or MoneyMoved.NO
+        if moved is MoneyMoved.NO and error.money_moved is MoneyMoved.MAYBE:
+            # Its own advice is for a payment that was under way.
+            error.remedy = "no payment was under way: check the line and what the terminal shows, then try again"
         job.out.error(error, money_moved=moved)
         if debugging():
             raise

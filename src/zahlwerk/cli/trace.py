@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
+import shlex
+from collections.abc import Iterable, Iterator
 from itertools import chain, islice
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
@@ -50,13 +53,41 @@ def trace(
 def _write(job: Job, file: Path, pcapng: Path) -> ExitCode:
     from zahlwerk.transport.pcapng import write_pcapng
 
-    records = read_trace(file)
+    ports: set[int] = set()
+    records = _noting_ports(read_trace(file), ports)
     # Read before anything is written, for a slip of the pen must not leave an empty capture behind.
     first = list(islice(records, 1))
     count = write_pcapng(chain(first, records), pcapng)
     job.out.event("pcapng", file=str(pcapng), packets=count)
-    job.out.say(f"{pcapng}: {count} packets. Open it with Wireshark.")
+    job.out.say(f"{pcapng}: {count} packets. Open it with Wireshark; the comment of each packet names its message.")
+    if ports:
+        choices = " ".join(f"-d tcp.port=={port},zvt" for port in sorted(ports))
+        job.out.say(
+            f"For its ZVT view: tshark {choices} -r {shlex.quote(str(pcapng))}, or Analyze, Decode As, ZVT.", "dim"
+        )
     return ExitCode.DONE
+
+
+ZVT_PORTS: Final = frozenset({20007, 22000, 22001})
+"""Where ZVT terminals listen. Source: ZVT fact sheet 1.2."""
+ZVT_PORT: Final = 20007
+"""Of what has no port of its own, such as a serial line."""
+
+
+def _noting_ports(records: Iterable[TraceRecord], ports: set[int]) -> Iterator[TraceRecord]:
+    """The records, unchanged; meanwhile the terminals' ports of those that are ZVT are written down.
+
+    Wireshark knows no port for ZVT by itself.
+    """
+    for record in records:
+        if record.event is TraceEvent.OPENED and record.protocol == "zvt":
+            ends = [int(end.rpartition(":")[2]) for end in (record.local, record.peer) if _PORT.search(end)]
+            # As the capture has it: a known port is the terminal's, else the lower one.
+            ports.add(min(set(ends) & ZVT_PORTS or ends, default=ZVT_PORT))
+        yield record
+
+
+_PORT: Final = re.compile(r":[0-9]{1,5}\Z")
 
 
 def _style(record: TraceRecord) -> str:

@@ -231,3 +231,10 @@ def test_what_may_be_a_card_number_in_a_text_is_starred_legibly() -> None:
     """Control characters in a text (3C, 23 bytes): nobody knows what it is, so nothing of it stays."""
     apdu = b("04 0F 1A 3C F0 F2 F2") + b"\x014111 1111 1111 1111\x02\x03" + b("00")
     assert mask_apdu(apdu) == apdu[:7] + b"*" * 22 + b("00")
+
+
+def test_a_trace_names_the_message_first() -> None:
+    """As KIT's does: one member, named after the message."""
+    assert decoded_for_trace(b("06 20 05 00 00 00 03 03")) == {"repeat_receipt": {"code": "06 20", "fields": {"03": 3}}}
+    assert decoded_for_trace(b("84 83 00")) == {"answer": {"code": "84 83"}}
+    assert list(decoded_for_trace(b("06 01 05 04"))) == ["?"]  # type: ignore[call-overload]  # it is a dict

@@ -89,15 +89,15 @@ def careful(raw: bytes) -> bytes:
 
 
 def decoded_for_trace(apdu: bytes, *, answers: int = 0) -> object:
-    """What an APDU means, for a trace: like JSON, and free of card data."""
+    """What an APDU means, for a trace: like JSON, one member named after the message, and free of card data."""
     masked = mask_apdu(apdu, answers=answers)
     try:
         message = decode(masked, answers=answers)
     except RemoteProtocolError as exc:
-        return {"name": "?", "error": exc.reason, "position": exc.position}
+        return {"?": {"error": exc.reason, "position": exc.position}}
     row = COMMANDS.get(message.code)
     name = row.name if row is not None else "ack" if message.is_positive else "answer" if message.is_answer else "?"
-    told: dict[str, object] = {"name": name, "code": f"{message.code >> 8:02X} {message.code & 0xFF:02X}"}
+    told: dict[str, object] = {"code": f"{message.code >> 8:02X} {message.code & 0xFF:02X}"}
     told |= {key: _plain(value) for key, value in message.head.items() if "password" not in key}
     fields = {f"{number:02X}": _plain(value) for number, value in message.fields.items()}
     if fields:
@@ -106,7 +106,7 @@ def decoded_for_trace(apdu: bytes, *, answers: int = 0) -> object:
         told["tlv"] = [_tlv(one) for one in message.tlv]
     if message.problem:
         told["problem"] = message.problem
-    return told
+    return {name: told}
 
 
 def _plain(value: Value) -> object:

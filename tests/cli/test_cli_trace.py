@@ -78,6 +78,7 @@ def test_what_is_no_trace_is_told_with_its_line(run: Run, tmp_path: Path) -> Non
 
     assert got.code == 65
     assert got.err.startswith("Line 1 is no trace record")
+    assert got.err.splitlines()[-1] == "→ give a file that was written with --trace"
 
 
 def test_a_missing_file_is_a_wrong_call(run: Run, tmp_path: Path) -> None:

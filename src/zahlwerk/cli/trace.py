@@ -14,7 +14,7 @@ import typer
 from zahlwerk.cli.exits import ExitCode
 from zahlwerk.cli.options import JsonOption
 from zahlwerk.cli.session import Job, perform
-from zahlwerk.errors import RemoteProtocolError
+from zahlwerk.errors import MoneyMoved, RemoteProtocolError
 from zahlwerk.transport.trace import TraceEvent, TraceRecord, read_trace, render
 
 __all__ = ["register"]
@@ -43,7 +43,8 @@ def trace(
                 for line in render([record]):
                     job.out.say(line, _style(record))
         except RemoteProtocolError as exc:
-            job.out.error(exc)
+            exc.remedy = "give a file that was written with --trace"
+            job.out.error(exc, money_moved=MoneyMoved.NO)
             return ExitCode.DATA
         return ExitCode.DONE
 

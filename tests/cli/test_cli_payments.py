@@ -7,6 +7,8 @@ from collections.abc import Callable
 import pytest
 from tests.cli.cli_counter import Counter, FakePeer, Result, free_port
 
+from zahlwerk.interfaces.zvt.connection import refused_error
+
 Run = Callable[..., Result]
 MakeCounter = Callable[..., Counter]
 
@@ -238,6 +240,14 @@ class TestNobodyThere:
         assert got.code == 70
         assert "no payment was under way" in got.err
         assert "charging" not in got.err
+
+    def test_a_wrong_password_is_called_so(self) -> None:
+        """84 37 to a command is its password (ZVT 2.4), not the customer's PIN."""
+        error = refused_error("the registration", 0x37)
+
+        assert str(error) == "the terminal refused the registration: the password is wrong (ZVT 37)"
+        assert error.remedy == "give the terminal's merchant password: ?password=SIX-DIGITS"
+        assert str(refused_error("the end of day", 0x83)).endswith("The terminal cannot do this (ZVT 83)")
 
     def test_the_host_is_unknown(self, run: Run) -> None:
         """Names that end in .invalid are reserved for this (RFC 2606)."""

@@ -42,15 +42,22 @@ BUSY: Final = frozenset({0x9C, 0xA0})
 STATUS_ENQUIRY: Final = 0x0501
 
 
+WRONG_PASSWORD: Final = 0x37
+
+
 def refused_error(what: str, code: int) -> TerminalRefused:
     """A result code as one of our errors."""
     row = result_row(code)
+    staff, remedy = row.staff.en.rstrip("."), row.next_step.en or "see what the terminal shows, then try again"
+    if code == WRONG_PASSWORD:
+        # Of a result 37 is a wrong PIN; a command is refused so for its password. Source: fact sheet 2.4.
+        staff, remedy = "the password is wrong", "give the terminal's merchant password: ?password=SIX-DIGITS"
     return TerminalRefused(
-        f"the terminal refused {what}: {row.staff.en} (ZVT {code:02X})",
+        f"the terminal refused {what}: {staff} (ZVT {code:02X})",
         code=code,
         source="ZVT",
         money_moved=MoneyMoved.NO,
-        remedy=row.next_step.en or "see what the terminal shows, then try again",
+        remedy=remedy,
     )
 
 

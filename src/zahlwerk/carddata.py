@@ -18,7 +18,15 @@ from typing import Final
 
 from zahlwerk.errors import CardDataRefused
 
-__all__ = ["contains_card_data", "is_masked", "mask_pan", "redact", "redact_bytes", "refuse_card_data"]
+__all__ = [
+    "contains_card_data",
+    "hides_card_number",
+    "is_masked",
+    "mask_pan",
+    "redact",
+    "redact_bytes",
+    "refuse_card_data",
+]
 
 DIGITS_MIN: Final = 12
 DIGITS_MAX: Final = 19
@@ -42,6 +50,7 @@ SCHEMES: Final[tuple[tuple[str, int, int], ...]] = (
 schemes publish. Left out on purpose: the beginnings of dates (20261123...), of time stamps (17...) and of telephone
 numbers (0...)."""
 
+_FIRST_DIGITS: Final = frozenset(prefix[0] for prefix, _, _ in SCHEMES)
 PREFIX_MAX: Final = max(len(prefix) for prefix, _, _ in SCHEMES)
 
 # Between two groups of digits. LIMIT: two characters, which is also what keeps the patterns linear.
@@ -84,6 +93,27 @@ def is_masked(text: str) -> bool:
 def contains_card_data(text: str) -> bool:
     """True if the text holds something that looks like a whole card number or a magnetic track."""
     return redact(text) != text
+
+
+def hides_card_number(digits: str) -> bool:
+    """True if any stretch of these digits is a card number, whatever stands before and after it without a gap.
+
+    For packed digits in data of unknown make, where tags, lengths and padding touch the number. Linear. Many a long row
+    of other digits seems to hide one, too, which is the safe side.
+
+    Args:
+        digits: 0 to 9 only.
+    """
+    even, odd = _luhn_sums(digits)
+    for start in range(len(digits) - DIGITS_MIN + 1):
+        if digits[start] not in _FIRST_DIGITS:
+            continue
+        low, high = _lengths(digits[start : start + PREFIX_MAX])
+        for end in range(start + low, min(start + high, len(digits)) + 1):
+            running = odd if end % 2 == 0 else even
+            if (running[end] - running[start]) % 10 == 0:
+                return True
+    return False
 
 
 def redact(text: str) -> str:

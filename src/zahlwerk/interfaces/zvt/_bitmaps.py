@@ -87,7 +87,7 @@ BITMAP_ROWS: Final[tuple[BitmapRow, ...]] = (
     *(_ll(0xE1 + i, f"input_text_{i + 1}", _F.TEXT, f"line {i + 1} shown after the first digit") for i in range(8)),
     _n(0xE9, 1, "input_max", _F.BINARY, "greatest length of an input"),
     _n(0xEA, 1, "echo", _F.BINARY, "how digits are shown: FF plainly, 00 not at all, else as *"),
-    _n(0xEB, 8, "mac", _F.BYTES, "MAC over the texts"),
+    _n(0xEB, 8, "mac", _F.BYTES, "MAC over the texts", _SECRET),
     _n(0xF0, 1, "display_time", _F.BINARY, "seconds that a text is shown; 0 for ever; replaces T3"),
     *(_ll(0xF1 + i, f"text_{i + 1}", _F.TEXT, f"line {i + 1} of a text") for i in range(8)),
     _n(0xF9, 1, "beeps", _F.BINARY, "number of beeps; in 06 E1 FF reacts to a card being inserted"),

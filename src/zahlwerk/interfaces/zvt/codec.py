@@ -13,6 +13,7 @@ from typing import Final
 
 from zahlwerk.errors import InvalidRequest, RemoteProtocolError
 from zahlwerk.interfaces.zvt._rows import BitmapRow, CommandRow, Format, Length, Positional, Rest, Secrecy
+from zahlwerk.interfaces.zvt.blanking import blank, careful
 from zahlwerk.interfaces.zvt.charsets import BY_NUMBER, CP437, Charset
 from zahlwerk.interfaces.zvt.dictionary import BITMAPS, COMMANDS, TAGS
 from zahlwerk.interfaces.zvt.framing import make_apdu, split_apdu
@@ -72,11 +73,11 @@ _RULES: Final[list[tuple[int, int, Read] | None]] = [
 _TAG_READERS: Final[dict[int, Read | None]] = {
     tag: None if row.format is Format.CONTAINER else reader(row.format, row.secrecy) for tag, row in TAGS.items()
 }
-_PLAIN: Final = reader(Format.BYTES)
 
 
-def _UNKNOWN(raw: bytes, charset: Charset) -> Value:  # noqa: N802 - stands in the table for "not listed"
-    return _PLAIN(raw, charset)
+def _UNKNOWN(raw: bytes, _charset: Charset) -> Value:  # noqa: N802 - stands in the table for "not listed"
+    # Nobody here uses it, so nothing is lost if it may be card data.
+    return careful(raw)
 
 
 # -- reading
@@ -143,7 +144,7 @@ def _block(code: int, apdu: bytes, start: int, charset: Charset, answers: int) -
 
 def _blank(data: bytes) -> bytes:
     """What could not be read may hold anything: only its length is kept, and its first byte, which named it."""
-    return data[:1] + b"\xee" * (len(data) - 1)
+    return data[:1] + blank(data[1:])
 
 
 def _fields(
@@ -240,7 +241,7 @@ def _objects(data: bytes, at: int, end: int, charset: Charset, depth: int, out: 
             raise _Stopped(f"tag {tag:X} has {size} bytes, only {end - at} are there", begin)
         read = readers.get(tag, _UNKNOWN)
         if read is _UNKNOWN:
-            read = None if _is_constructed(tag) else _PLAIN
+            read = None if _is_constructed(tag) else _UNKNOWN
         if read is not None:
             out.append(Tlv(tag, read(data[at:stop], charset)))
         else:
@@ -298,7 +299,7 @@ def _tlv_length(data: bytes, at: int, end: int) -> tuple[int, int]:
 
 def _head(code: int, data: bytes, at: int, charset: Charset, answers: int, head: dict[str, Value]) -> int:
     """Read what stands before the BMPs; where they begin."""
-    if code >= 0x8000:
+    if code >> 8 in {0x80, 0x84}:
         return _answer_head(code, data, at, charset, answers, head)
     if code == 0x040F:
         return at

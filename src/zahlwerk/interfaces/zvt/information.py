@@ -9,6 +9,7 @@ from typing import Any, Final
 
 import msgspec
 
+from zahlwerk.interfaces.zvt.blanking import is_card_number, shown
 from zahlwerk.interfaces.zvt.messages import Message, Tlv, Value, find_all
 
 __all__ = [
@@ -92,6 +93,13 @@ class StatusInformation(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     dcc: tuple[int, int] | None = None
     """What the card holder pays in the card's own currency: minor units and ISO 4217 number. Tag E2, amount kind 03."""
 
+    def __repr__(self) -> str:
+        """What was sent, without card data."""
+        told = ((name, getattr(self, name)) for name in self.__struct_fields__)
+        known = (f"{name}={shown(value) if isinstance(value, int | str | bytes) else value}" for name, value in told
+                 if value not in (None, "", b""))  # fmt: skip
+        return f"StatusInformation({', '.join(known)})"
+
 
 SEE_TAG: Final = 0xFF
 DCC: Final = 0xE2
@@ -124,8 +132,9 @@ def _add_tags(tlvs: tuple[Tlv, ...], found: dict[str, Any]) -> None:
             continue
         name, kind = place
         if kind is HEXADECIMAL:
-            found[name] = value.hex().upper() if isinstance(value, bytes) else value if isinstance(value, str) else ""
-        elif value.__class__ is kind:
+            # A token or an id that is a card number after all is not kept.
+            found[name] = value.hex().upper() if isinstance(value, bytes) and not is_card_number(value) else ""
+        elif value.__class__ is kind and not (isinstance(value, int) and value > _WHOLE_MAX):
             found[name] = value
     if found.get("card_type", SEE_TAG) == SEE_TAG and 0x41 in tags:
         found["card_type"] = _whole(tags[0x41])
@@ -142,6 +151,8 @@ def _add_tags(tlvs: tuple[Tlv, ...], found: dict[str, Any]) -> None:
             found["dcc"] = _dcc(tlv)
 
 
+# LIMIT: the twelve digits of BMP 04. More is no amount and no trace number, but may be a card number.
+_WHOLE_MAX: Final = 10**12 - 1
 _NAMES: Final = (0x4A, 0x44, 0x42)
 """Where a name may stand if BMP 8B is empty, best first."""
 HEXADECIMAL: Final = object()
@@ -168,8 +179,8 @@ def _dcc(container: Tlv) -> tuple[int, int] | None:
     for amount in container.children:
         facts = {one.tag: one.value for one in amount.children}
         if facts.get(0x1F1D) == FOREIGN:
-            minor, number = facts.get(0x1F20), facts.get(0x1F21)
-            return (minor, number) if isinstance(minor, int) and isinstance(number, int) else None
+            minor, number = _whole(facts.get(0x1F20)), _whole(facts.get(0x1F21))
+            return None if minor is None or number is None else (minor, number)
     return None
 
 
@@ -183,8 +194,8 @@ def _collect(tlvs: tuple[Tlv, ...], into: dict[int, Value]) -> None:
             into[tlv.tag] = value
 
 
-def _whole(value: Value | None) -> int | None:
-    return value if isinstance(value, int) else None
+def _whole(value: object) -> int | None:
+    return value if isinstance(value, int) and value <= _WHOLE_MAX else None
 
 
 def _text(value: Value | None) -> str:
@@ -197,7 +208,7 @@ def _signed(value: Value | None) -> int | None:
     if digits is None:
         return _whole(value)
     sign, digits = (-1, "0" + digits[1:]) if digits[:1] in {"d", "D"} else (1, digits)
-    return sign * int(digits) if digits.isdecimal() else None
+    return sign * int(digits) if digits.isdecimal() and int(digits) <= _WHOLE_MAX else None
 
 
 class SchemeTotal(msgspec.Struct, frozen=True):

@@ -5,12 +5,12 @@ What is not understood is treated as if it could be card data. Source: fact shee
 
 from __future__ import annotations
 
-import re
 from typing import Final
 
-from zahlwerk.carddata import contains_card_data, redact_bytes
+from zahlwerk.carddata import redact_bytes
 from zahlwerk.errors import RemoteProtocolError
 from zahlwerk.interfaces.zvt._rows import Format, Secrecy
+from zahlwerk.interfaces.zvt.blanking import BLANK, blank, careful
 from zahlwerk.interfaces.zvt.codec import decode
 from zahlwerk.interfaces.zvt.dictionary import COMMANDS
 from zahlwerk.interfaces.zvt.information import batch_totals
@@ -22,9 +22,7 @@ __all__ = ["decoded_for_trace", "mask_apdu"]
 
 TOTALS: Final = "60"
 """BMP 60. Source: fact sheet 3.4."""
-_BLANK: Final = b"\xee"
 _STAR: Final = b"*"
-_DIGITS: Final = re.compile(r"[0-9]{12,}")
 _PRINTABLE: Final = 0x20
 _TEXTS: Final = frozenset({Format.TEXT, Format.ASCII})
 
@@ -45,19 +43,17 @@ def mask_apdu(apdu: bytes, *, answers: int = 0) -> bytes:
 
 def _masked(raw: bytes, node: Node) -> bytes:
     if node.part is Part.OPAQUE:
-        return raw[:1] + _BLANK * (len(raw) - 1)
+        return raw[:1] + blank(raw[1:])
     if node.secrecy is Secrecy.SECRET:
-        return (_STAR if node.form in _TEXTS else _BLANK) * len(raw)
+        return (_STAR if node.form in _TEXTS else BLANK) * len(raw)
     if node.secrecy is Secrecy.PAN:
         digits = raw.hex().upper()
         number = digits.rstrip("F")
         return bytes.fromhex(mask_digits(number) + digits[len(number) :])
     if node.part is Part.FIELD and node.key == TOTALS and _are_totals(raw):
         return raw
-    if not node.known or node.form is Format.BYTES:
+    if not node.known or node.form not in _TEXTS:
         return careful(raw)
-    if node.form not in _TEXTS:
-        return raw
     # What fills a field up (approval codes), or closes a name, is no part of the text.
     text = raw.rstrip(b"\0")
     if min(text, default=_PRINTABLE) >= _PRINTABLE:
@@ -70,22 +66,6 @@ def _are_totals(raw: bytes) -> bool:
     """The figures of a day, and nothing that could hide a card number: no amount has more than ten digits."""
     totals = batch_totals(raw)
     return totals is not None and all(one.amount_minor < 10**10 for one in totals.schemes)
-
-
-def careful(raw: bytes) -> bytes:
-    """Bytes of which nobody knows what they are: blanked wholly if a card number may be in them."""
-    if redact_bytes(raw) != raw:
-        return _BLANK * len(raw)
-    text = raw.hex()
-    for run in _DIGITS.finditer(text):
-        digits = run[0]
-        if any(
-            contains_card_data(digits[start : start + size])
-            for size in range(13, 20)
-            for start in range(len(digits) - size + 1)
-        ):
-            return _BLANK * len(raw)
-    return raw
 
 
 def decoded_for_trace(apdu: bytes, *, answers: int = 0) -> object:

@@ -11,6 +11,8 @@ from typing import Final, TypeAlias, cast
 
 import msgspec
 
+from zahlwerk.interfaces.zvt.blanking import shown
+
 __all__ = [
     "NOTHING",
     "POSITIVE",
@@ -50,6 +52,10 @@ class Tlv(msgspec.Struct, frozen=True, gc=False):
     value: TlvValue
     """A tuple of objects for a container."""
 
+    def __repr__(self) -> str:
+        """Without card data: it may end in an error or a log."""
+        return f"Tlv({self.tag:02X}, {self.value if isinstance(self.value, tuple) else shown(self.value)})"
+
     @property
     def children(self) -> tuple[Tlv, ...]:
         """The objects inside; empty for a plain value."""
@@ -74,6 +80,17 @@ class Message(msgspec.Struct, frozen=True, kw_only=True):
     """Why reading stopped there; empty if everything was understood."""
     position: int | None = None
     """Where in the APDU."""
+
+    def __repr__(self) -> str:
+        """Without card data, passwords and what a customer typed: it may end in an error or a log."""
+        told = [f"{self.code >> 8:02X} {self.code & 0xFF:02X}"]
+        told += [f"{name}={_shown_head(name, value)}" for name, value in self.head.items()]
+        told += [f"{number:02X}={shown(value)}" for number, value in (*self.fields.items(), *self.more)]
+        if self.tlv is not None:
+            told.append(f"tlv={self.tlv}")
+        if self.problem:
+            told.append(f"problem={self.problem!r} at {self.position}, {len(self.opaque)} bytes left")
+        return f"Message({', '.join(told)})"
 
     @property
     def is_answer(self) -> bool:
@@ -118,6 +135,12 @@ class Message(msgspec.Struct, frozen=True, kw_only=True):
         """The same as text; empty if missing."""
         value = self.tag(tag)
         return value if isinstance(value, str) else ""
+
+
+def _shown_head(name: str, value: Value) -> str:
+    if "password" in name or (name == "input" and isinstance(value, bytes) and len(value) > 1):
+        return "*" * 6
+    return shown(value)
 
 
 def answer(code: int = POSITIVE, **fields: object) -> Message:

@@ -129,7 +129,7 @@ def write(
                 raise InvalidRequest(f"{where}: expected a number from 0 on")
             wanted = size if size is not None else max(1, (value.bit_length() + 7) // 8)
             if value >> (8 * wanted):
-                raise InvalidRequest(f"{where}: {value} does not fit into {wanted} bytes")
+                raise InvalidRequest(f"{where}: a number of {value.bit_length()} bits does not fit into {wanted} bytes")
             return value.to_bytes(wanted, "big")
         case Format.TEXT | Format.ASCII:
             if not isinstance(value, str):
@@ -155,7 +155,7 @@ def _packed_number(value: Value, size: int | None, where: str) -> bytes:
     digits = str(value)
     width = 2 * size if size is not None else len(digits) + len(digits) % 2
     if len(digits) > width:
-        raise InvalidRequest(f"{where}: {value} has more than {width} digits")
+        raise InvalidRequest(f"{where}: a number of {len(digits)} digits, at most {width}")
     return bytes.fromhex(digits.rjust(width, "0"))
 
 

@@ -18,6 +18,7 @@ __all__ = ["Node", "Part", "Walked", "walk"]
 # LIMIT: as in the codec.
 DEPTH_MAX: Final = 12
 TLV: Final = 0x06
+_OLD_PIN_CHECK: Final = 0x0687
 _INPUTS: Final = frozenset({0x06E1, 0x06E2, 0x06E7, 0x0688})
 
 
@@ -138,7 +139,8 @@ def _head(code: int, data: bytes, at: int, end: int, answers: int, nodes: list[N
         nodes.append(_positional("text", at, end, Format.TEXT))
         return end
     if row.rest is Rest.BYTES:
-        nodes.append(_positional("data", at, end, Format.BYTES))
+        secrecy = Secrecy.SECRET if code == _OLD_PIN_CHECK else Secrecy.OPEN
+        nodes.append(_positional("data", at, end, Format.BYTES, secrecy))
         return end
     if row.rest is Rest.NOTHING and at < end:
         raise _Stopped(f"{row.label} has nothing here", at)
@@ -221,7 +223,9 @@ def _answer(code: int, data: bytes, at: int, end: int, answers: int, nodes: list
             stop = at + 1
         elif answers == 0x06E7 and (found := data.find(b"\x06", at, end)) >= 0:
             stop = found
-        nodes.append(_positional("input", at, stop, Format.BYTES))
+        # One key is a key; more may be a PIN, whatever it was asked for.
+        secrecy = Secrecy.SECRET if stop - at > 1 else Secrecy.OPEN
+        nodes.append(_positional("input", at, stop, Format.BYTES, secrecy))
         return stop
     return at
 

@@ -12,7 +12,17 @@ from zahlwerk.interfaces.zvt._sources import standard
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["BITMAP_LISTS", "HEAD_LISTS", "KEYS", "LISTS", "SERVICE_BITS", "TAG_LISTS", "CodeList"]
+__all__ = [
+    "BITMAP_LISTS",
+    "HEAD_LISTS",
+    "KEYS",
+    "LISTS",
+    "SERVICE_BITS",
+    "TAG_LISTS",
+    "CodeList",
+    "attribute_meaning",
+    "payment_type_meaning",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,9 +57,16 @@ REGISTRATION_STATUS: Final = _list("status after registration", "2.7", {
 }, bits=True)  # fmt: skip
 PAYMENT_TYPE: Final = _list("payment type", "2.8", {
     0x00: "direct debit, offline", 0x10: "GeldKarte only", 0x20: "online without PIN", 0x30: "with PIN",
-    0x40: "the terminal decides, without GeldKarte; in a result: offline",
-    0x50: "the terminal decides; in a result: checked only",
-    0x60: "in a result: online", 0x70: "in a result: with PIN",
+    0x40: "the terminal decides, without GeldKarte", 0x50: "the terminal decides",
+})  # fmt: skip
+PAYMENT_TYPE_BITS: Final = _list("bits of the payment type", "2.8", {
+    0x02: "with the card data that was read before", 0x04: "printer of the register ready", 0x08: "a tip may follow",
+}, bits=True)  # fmt: skip
+PAID_HOW: Final = _list("payment type in a result", "2.8", {
+    0x40: "offline", 0x50: "card checked, nothing authorised", 0x60: "online", 0x70: "with PIN",
+})  # fmt: skip
+READ_WHAT: Final = _list("card type when reading a card", "2.8", {
+    0x10: "chip", 0x20: "chip", 0x50: "chip and magnetic stripe",
 })  # fmt: skip
 CARDHOLDER_CHECK: Final = _list("card holder check", "4.2", {
     0x00: "none", 0x01: "signature", 0x02: "online PIN", 0x03: "offline enciphered PIN", 0x04: "offline plain PIN",
@@ -68,10 +85,12 @@ RECEIPT_PARAMETERS: Final = _list("receipt parameters", "4.4", {
     0x80: "customer copy when approved", 0x40: "customer copy when not approved", 0x20: "merchant copy when approved",
     0x10: "merchant copy when not approved", 0x08: "customer copy first", 0x04: "short receipt",
     0x02: "do not print the goods", 0x01: "send print commands for this command",
+    0x8000: "barcodes wanted in text blocks",
 }, bits=True)  # fmt: skip
 EMV_CONFIGURATION: Final = _list("EMV configuration", "4.2", {
     0x80: "label", 0x40: "preferred name", 0x20: "customer text", 0x10: "merchant text", 0x08: "receipt header",
     0x04: "advertising", 0x02: "customer receipt data", 0x01: "merchant receipt data",
+    0x8000: "product name",
 }, bits=True)  # fmt: skip
 PRINT_ATTRIBUTE: Final = _list("print attribute", "2.10", {
     0x80: "last line", 0x40: "centred", 0x20: "double width", 0x10: "double height",
@@ -126,10 +145,10 @@ AGE: Final = _list("age check", "4.2", {
     0x00: "not reached", 0x01: "reached", 0x02: "card cannot tell", 0x03: "terminal cannot tell",
 })  # fmt: skip
 LOCKS: Final = _list("locks", "4.2", {
-    0x8000: "end of day", 0x4000: "initialisation", 0x2000: "diagnosis", 0x1000: "service", 0x0800: "out of order",
-    0x0400: "printer", 0x0200: "start-up needed", 0x0100: "secure module changed", 0x0080: "log defective",
-    0x0040: "no card reader", 0x0020: "card still in", 0x0010: "secure link", 0x0008: "activation needed",
-    0x0004: "battery low", 0x0002: "contactless reader", 0x0001: "MDB",
+    0x0080: "end of day", 0x0040: "initialisation", 0x0020: "diagnosis", 0x0010: "service", 0x0008: "out of order",
+    0x0004: "printer", 0x0002: "start-up needed", 0x0001: "secure module changed", 0x8000: "log defective",
+    0x4000: "no card reader", 0x2000: "card still in", 0x1000: "secure link", 0x0800: "activation needed",
+    0x0400: "battery low", 0x0200: "contactless reader", 0x0100: "MDB",
 }, bits=True)  # fmt: skip
 PREPAID_MODE: Final = _list("how prepaid credit is paid", "2.2", {
     0x01: "by card", 0x02: "in cash", 0x03: "card already paid",
@@ -156,6 +175,48 @@ KEYS: Final = _list("keys", "2.9", {
     0x34: "F4", 0x6C: "timed out", 0xDC: "card inserted",
 })  # fmt: skip
 
+IMAGE_TYPE: Final = _list("kind of image", "2.9", {
+    0x00: "unknown", 0x01: "gif", 0x02: "jpeg", 0x03: "png", 0x04: "tiff", 0x05: "icon", 0x06: "webp", 0x07: "pdf",
+})  # fmt: skip
+IMAGE_ENCODING: Final = _list("encoding of an image", "2.9", {0x00: "unknown", 0x01: "none", 0x02: "base64"})
+CARD_READER: Final = _list("card reader", "3.2", {0x00: "activate", 0xFF: "deactivate"})
+DIALOG: Final = _list("dialog control", "2.8", {0x01: "the terminal shows its own prompts"}, bits=True)
+DISPLAY_DEVICE: Final = _list("display", "2.9", {0x00: "all", 0x01: "external", 0x02: "internal"})
+CARD_DATA: Final = _list("card data and swipe reader", "4.2", {
+    0x80: "hand over the data of a card that cannot be used", 0x40: "activate the swipe reader",
+}, bits=True)  # fmt: skip
+LIST_RULE: Final = _list("rule of a list of cards", "4.2", {0x00: "accept", 0x01: "deny"})
+CARD_ORIGIN: Final = _list("where card data came from", "4.2", {0x00: "stripe", 0x01: "chip", 0x02: "barcode"})
+CARD_KIND: Final = _list("kind of contactless card", "4.2", {0x00: "ISO 7816-4", 0x01: "MIFARE", 0x02: "FeliCa"})
+ADDED_SERVICE: Final = _list("value added service", "4.2", {
+    0x01: "read", 0x02: "write", 0x04: "redeem", 0x08: "delete",
+}, bits=True)  # fmt: skip
+
+
+def payment_type_meaning(value: int, code: int) -> str:
+    """BMP 19, which means something else in each message. Source: fact sheet 2.7 (06 0F), 2.8.
+
+    Args:
+        code: of the message that it stands in.
+    """
+    match code:
+        case 0x060F:
+            return REGISTRATION_STATUS.explain(value) or "nothing to do"
+        case 0x040F:
+            return PAID_HOW.explain(value & 0xF0)
+        case 0x06C0:
+            return READ_WHAT.explain(value & 0xF0) or "magnetic stripe"
+    return ", ".join(filter(None, (PAYMENT_TYPE.explain(value & 0xF0), PAYMENT_TYPE_BITS.explain(value))))
+
+
+def attribute_meaning(value: int) -> str:
+    """How a printed line looks. Source: fact sheet 2.10."""
+    if value & 0x80:
+        return {0xFF: "line feeds", 0x80: "reserved"}.get(value, "end of the receipt")
+    indent = f"indented by {value & 0x0F}" if value & 0x0F else ""
+    return ", ".join(filter(None, (PRINT_ATTRIBUTE.explain(value), indent))) or "normal"
+
+
 _NO_SERVICE_MENU: Final = "service menu not on the function key"
 SERVICE_BITS: Final[Mapping[int, CodeList]] = MappingProxyType({
     0x0600: _list("service byte", "2.6", {
@@ -171,27 +232,30 @@ SERVICE_BITS: Final[Mapping[int, CodeList]] = MappingProxyType({
 })  # fmt: skip
 """BMP 03, by command."""
 BITMAP_LISTS: Final[Mapping[int, CodeList]] = MappingProxyType({
-    0x19: PAYMENT_TYPE, 0xD0: PIN_ALGORITHM, 0xD2: CARD_OUTPUT, 0xD3: DUKPT_KEY,
+    0x72: IMAGE_TYPE, 0x73: IMAGE_ENCODING, 0xD0: PIN_ALGORITHM, 0xD2: CARD_OUTPUT, 0xD3: DUKPT_KEY,
+    0xFA: CARD_READER, 0xFC: DIALOG, 0xFD: DISPLAY_DEVICE,
 })  # fmt: skip
-"""By BMP. 27 and 8A have tables of their own."""
+"""By BMP. 19 depends on the message (`payment_type_meaning`); 27 and 8A have tables of their own."""
 TAG_LISTS: Final[Mapping[int, CodeList]] = MappingProxyType({
-    0x09: PRINT_ATTRIBUTE, 0x14: CHARSET, 0x16: MENU_TYPE, 0x17: MENU_CONTEXT, 0x18: MENU_TARGET, 0x1B: DIAGNOSIS,
+    0x14: CHARSET, 0x16: MENU_TYPE, 0x17: MENU_CONTEXT, 0x18: MENU_TARGET, 0x1B: DIAGNOSIS,
     0x40: EMV_CONFIGURATION, 0x1F01: REPEAT, 0x1F04: RECEIPT_PARAMETERS, 0x1F06: RESERVATION_TYPE,
     0x1F07: RECEIPT_TYPE, 0x1F10: CARDHOLDER_CHECK, 0x1F11: ONLINE, 0x1F12: TECHNOLOGY, 0x1F13: WANTED_JOB,
     0x1F15: CARD_READING, 0x1F1D: AMOUNT_KIND, 0x1F26: END_OF_DAY, 0x1F2E: BARCODE, 0x1F37: RECEIPT_INFORMATION,
     0x1F38: INPUT_MODE, 0x1F3B: TIP_ALLOWED, 0x1F43: DEVICE_STATE, 0x1F47: CARD_ERROR, 0x1F55: LOCKS,
-    0x1F60: TECHNOLOGIES, 0x1F6C: AGE,
+    0x1F60: TECHNOLOGIES, 0x1F6C: AGE, 0x1F05: CARD_DATA, 0x1F19: LIST_RULE, 0x1F2D: CARD_ORIGIN, 0x1F4C: CARD_KIND,
+    0x1F65: ADDED_SERVICE,
 })  # fmt: skip
 """By tag."""
 HEAD_LISTS: Final[Mapping[tuple[int, str], CodeList]] = MappingProxyType({
     (0x0600, "config"): CONFIG, (0x0609, "prepaid_mode"): PREPAID_MODE, (0x0830, "language"): LANGUAGE,
-    (0x0840, "baud"): BAUD, (0x0802, "protocol"): PROTOCOL, (0x06D1, "attribute"): PRINT_ATTRIBUTE,
+    (0x0840, "baud"): BAUD, (0x0802, "protocol"): PROTOCOL,
 })  # fmt: skip
 """By command and positional field."""
 LISTS: Final[tuple[CodeList, ...]] = tuple({
     entry.name: entry
     for entry in (
         *BITMAP_LISTS.values(), *TAG_LISTS.values(), *HEAD_LISTS.values(), REGISTRATION_STATUS, KEYS,
+        PAYMENT_TYPE, PAYMENT_TYPE_BITS, PAID_HOW, READ_WHAT, PRINT_ATTRIBUTE,
     )
 }.values())  # fmt: skip
 """Every list, once."""

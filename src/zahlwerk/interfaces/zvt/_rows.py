@@ -62,7 +62,8 @@ class Format(Enum):
     BINARY = "binary number"
     """Unsigned integer, high byte first."""
     BITS = "bits"
-    """The same, each bit with a meaning of its own."""
+    """Each bit with a meaning of its own, bit 01 of byte 1 first: byte 1 is the low one of the integer, however many
+    bytes are sent (fact sheet 4.2, 4.4: tags 40, 1F04 and 1F55 name their bits by byte)."""
     TEXT = "text"
     """Characters in the set that holds now (fact sheet 4.5)."""
     ASCII = "ASCII text"

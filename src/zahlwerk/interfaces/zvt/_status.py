@@ -29,6 +29,10 @@ _OUT_OF_ORDER: Final = Phrase(
     "The terminal is out of order.", "Das Terminal ist außer Betrieb.", "Le terminal est hors service.",
     "Il terminale è fuori servizio.",
 )  # fmt: skip
+_OPT: Final = Phrase(
+    "The terminal must be personalised (OPT).", "Das Terminal muss personalisiert werden (OPT).",
+    "Le terminal doit être personnalisé (OPT).", "Il terminale deve essere personalizzato (OPT).",
+)  # fmt: skip
 _HALF_OUT: Final = Phrase(
     "A card is not fully removed.", "Eine Karte ist nicht ganz entnommen.", "Une carte n'est pas retirée complètement.",
     "Una carta non è stata tolta del tutto.",
@@ -46,7 +50,7 @@ STATUS_ROWS: Final[tuple[StatusRow, ...]] = (
     _s(0x51, then.INITIALISE, text=_INITIALISE, cure=0x0693),
     _s(0x62, then.DIAGNOSE, text=_CLOCK, cure=0x0670),
     _s(0x64, then.RETRY, can_pay=True),
-    _s(0x65, then.ASK_SERVICE, cure=0x0820),
+    _s(0x65, then.ASK_SERVICE, text=_OPT, cure=0x0820),
     _s(0x9C, then.WAIT),
     _s(0x9D, then.NONE, can_pay=True),
     _s(0xB1, then.END_OF_DAY, cure=0x0650),

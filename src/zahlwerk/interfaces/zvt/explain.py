@@ -14,12 +14,11 @@ from zahlwerk.interfaces.zvt._lists import (
     BITMAP_LISTS,
     HEAD_LISTS,
     KEYS,
-    PAYMENT_TYPE,
-    PRINT_ATTRIBUTE,
-    REGISTRATION_STATUS,
     SERVICE_BITS,
     TAG_LISTS,
     CodeList,
+    attribute_meaning,
+    payment_type_meaning,
 )
 from zahlwerk.interfaces.zvt._rows import Phrase
 from zahlwerk.interfaces.zvt.charsets import AUTO, Charset
@@ -158,14 +157,12 @@ class Explainer:
             case "status" if isinstance(value, int):
                 status = status_row(value)
                 return self._sentence(status.text, status.remedy)
+            case "payment_type" if isinstance(value, int):
+                return payment_type_meaning(value, code)
+            case "attribute" | "print_attribute" if isinstance(value, int):
+                return attribute_meaning(value)
             case "currency" if isinstance(value, int):
                 return _NUMBERS.get(value, "no currency")
-            case "payment_type" if isinstance(value, int):
-                if code == COMPLETION:
-                    return REGISTRATION_STATUS.explain(value) or "nothing to do"
-                return _card_type(value) if code == READ_CARD else _payment_type(code, value)
-            case "attribute" | "print_attribute" if isinstance(value, int):
-                return _print_attribute(value)
             case "receipt_number" if value == b"\xff\xff":
                 return "every open pre-authorisation"
             case "card_type" if isinstance(value, int):
@@ -211,31 +208,6 @@ _DECISIONS: Final = {0x849C: "ask again in 2 seconds", 0x849D: "only a part of t
 """What a register says to a result besides yes and no. Source: fact sheet 2.4."""
 _EXTRA: Final = {0x02: "the card that was read before", 0x04: "printer ready", 0x08: "a tip may be booked later"}
 """Low bits of a payment's BMP 19. Source: fact sheet 2.8."""
-
-
-def _payment_type(code: int, value: int) -> str:
-    """BMP 19 of a payment and, with other meanings, of a result. Source: fact sheet 2.8."""
-    asked, _, told = PAYMENT_TYPE.explain(value & 0xF0).rpartition("in a result: ")
-    if code == STATUS_INFORMATION:
-        return told if asked or value & 0xF0 in {0x60, 0x70} else ""
-    first = asked.removesuffix("; ") or told
-    return ", ".join((first, *(words for bit, words in _EXTRA.items() if value & bit)))
-
-
-def _card_type(value: int) -> str:
-    """BMP 19 of 06 C0. Source: fact sheet 2.8."""
-    return {0x10: "chip", 0x20: "chip", 0x50: "chip and magnetic stripe"}.get(value & 0xF0, "magnetic stripe")
-
-
-def _print_attribute(value: int) -> str:
-    """Source: fact sheet 2.10."""
-    if value == LINE_FEEDS:
-        return "line feeds"
-    if value & LAST_LINE:
-        return "reserved" if value == LAST_LINE else "end of the receipt"
-    styles = PRINT_ATTRIBUTE.explain(value)
-    indent = f"indented by {value & 0x0F}" if value & 0x0F else ""
-    return ", ".join(part for part in (styles, indent) if part) or "normal"
 
 
 def _totals(raw: bytes) -> str:

@@ -521,7 +521,7 @@ def _status(end: Finished | Refused) -> ZvtFindings:
 
 
 def _bits(value: object) -> bytes:
-    return value.to_bytes(max(2, (value.bit_length() + 7) // 8), "big") if isinstance(value, int) else b""
+    return value.to_bytes(max(2, (value.bit_length() + 7) // 8), "little") if isinstance(value, int) else b""
 
 
 def _plain(text: str) -> str:

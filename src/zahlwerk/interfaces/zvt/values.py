@@ -34,6 +34,10 @@ def _binary(raw: bytes, _charset: Charset) -> Value:
     return int.from_bytes(raw, "big") if raw else raw
 
 
+def _bits(raw: bytes, _charset: Charset) -> Value:
+    return int.from_bytes(raw, "little") if raw else raw
+
+
 def _text(raw: bytes, charset: Charset) -> Value:
     # Nothing shorter than the shortest card number can hold one.
     if len(raw) < DIGITS_MIN:
@@ -84,7 +88,7 @@ _READERS: Final[dict[Format, Read]] = {
     Format.NUMBER: _number,
     Format.DIGITS: _digits,
     Format.BINARY: _binary,
-    Format.BITS: _binary,
+    Format.BITS: _bits,
     Format.TEXT: _text,
     Format.ASCII: _ascii,
     Format.BYTES: _bytes,
@@ -130,7 +134,7 @@ def write(
             wanted = size if size is not None else max(1, (value.bit_length() + 7) // 8)
             if value >> (8 * wanted):
                 raise InvalidRequest(f"{where}: a number of {value.bit_length()} bits does not fit into {wanted} bytes")
-            return value.to_bytes(wanted, "big")
+            return value.to_bytes(wanted, "big" if form is Format.BINARY else "little")
         case Format.TEXT | Format.ASCII:
             if not isinstance(value, str):
                 raise InvalidRequest(f"{where}: expected a text")

@@ -24,6 +24,7 @@ from zahlwerk.interfaces.zvt.dictionary import (
 from zahlwerk.interfaces.zvt.framing import make_apdu
 from zahlwerk.interfaces.zvt.information import batch_totals, read_information
 from zahlwerk.interfaces.zvt.messages import Message, Tlv, Value, find, find_all
+from zahlwerk.interfaces.zvt.walk import walk
 
 PAN_TAIL = "4713"
 
@@ -292,6 +293,14 @@ class TestTheCompletionOfAStatusEnquiry:
         message = decode(apdu(0x060F, "F0 F9F9F9"), answers=0x0501)
         assert message.head == {"status": 0xF0}
 
+    def test_that_is_a_version_only_has_no_status_rather_than_f0(self) -> None:
+        message = decode(apdu(0x060F, "F0F0F3 312E32"), answers=0x0501, strict=True)
+        assert message.head == {"software": "1.2"}
+
+    def test_whose_first_byte_is_f0_and_second_none_is_a_status(self) -> None:
+        message = decode(apdu(0x060F, "F0 06 00"), answers=0x0501, strict=True)
+        assert (message.head, message.tlv) == ({"status": 0xF0}, ())
+
     def test_may_go_on_with_tlv_without_a_version(self) -> None:
         message = decode(apdu(0x060F, "00 06 04 1F550100"), answers=0x0501, strict=True)
         assert message.head == {"status": 0}
@@ -307,6 +316,19 @@ class TestAnAbort:
     def test_with_6f_may_carry_a_bare_currency(self) -> None:
         assert decode(apdu(0x061E, "6F 0978"), answers=0x0601).head == {"result": 0x6F, "currency": 978}
 
+    def test_with_6f_and_a_currency_may_carry_a_sequence_id(self) -> None:
+        message = decode(apdu(0x061E, "6F 0978 06 06 1F7303000007"), answers=0x0601, strict=True)
+        assert (message.head, message.tlv) == ({"result": 0x6F, "currency": 978}, (Tlv(0x1F73, 7),))
+
+    def test_with_6f_may_have_details_without_a_currency(self) -> None:
+        message = decode(apdu(0x061E, "6F 06 05 1F16020A03"), answers=0x0601, strict=True)
+        assert (message.head, message.tag(0x1F16)) == ({"result": 0x6F}, b"\x0a\x03")
+
+    def test_with_b8_lists_reservations(self) -> None:
+        assert decode(apdu(0x061E, "B8 870154"), answers=0x0623, strict=True).fields == {0x87: 154}
+        none = decode(apdu(0x061E, "B8 87FFFF"), answers=0x0623, strict=True)
+        assert none.number(0x87) is None
+
     def test_of_a_top_up_lists_amounts_instead(self) -> None:
         block = "6F 490978 04000000001000 04000000002000"
         message = decode(apdu(0x061E, block), answers=0x0609, strict=True)
@@ -321,6 +343,24 @@ class TestAnAbort:
     def test_may_be_empty(self) -> None:
         message = decode(apdu(0x061E), answers=0x0601, strict=True)
         assert message.head_number("result") is None
+
+
+class TestARefusal:
+    @pytest.mark.parametrize(
+        ("block", "head"),
+        [("6F 0978", {"result": 0x6F, "currency": 978}), ("6F", {"result": 0x6F}), ("7D", {"result": 0x7D}),
+         ("6F 0978 06 06 1F7303000001", {"result": 0x6F, "currency": 978}), ("", {})],
+    )  # fmt: skip
+    def test_of_a_registration_may_name_a_currency(self, block: str, head: dict[str, int]) -> None:
+        message = decode(apdu(0x841E, block), answers=0x0600, strict=True)
+        assert message.head == head
+
+    @pytest.mark.parametrize("code", [0x06E1, 0x06E2, 0x06E7, 0x0688])
+    def test_input_ends_where_a_container_begins(self, code: int) -> None:
+        message = decode(apdu(0x8000, "31 06 06 1F7303000002"), answers=code, strict=True)
+        assert (message.head, message.tlv) == ({"input": b"1"}, (Tlv(0x1F73, 2),))
+        walked = walk(apdu(0x8000, "31 06 06 1F7303000002"), answers=code)
+        assert [node.key for node in walked.nodes][2:] == ["input", "06", "1F73"]
 
 
 class TestAnIntermediateStatus:

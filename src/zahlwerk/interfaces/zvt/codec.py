@@ -348,9 +348,11 @@ def _completion_head(data: bytes, at: int, charset: Charset, answers: int, head:
         return at
     if end - at >= 4 and all(0xF0 <= byte <= 0xF9 for byte in data[at : at + 3]):
         size = (data[at] - 0xF0) * 100 + (data[at + 1] - 0xF0) * 10 + data[at + 2] - 0xF0
-        if at + 3 + size < end:
+        if at + 3 + size <= end:
             head["software"] = charset.decode(data[at + 3 : at + 3 + size])
             at += 3 + size
+            if at == end:
+                return at  # without a status: not a word about an end of day (F0)
     head["status"] = data[at]
     return at + 1
 
@@ -360,9 +362,14 @@ def _abort_head(data: bytes, at: int, _charset: Charset, answers: int, head: dic
     if at == len(data):
         return at
     head["result"] = code = data[at]
-    if code == 0x6F and len(data) - at == 3 and answers != 0x0609:
+    if code == 0x6F and answers != 0x0609 and _bare_currency_follows(data, at + 1):
         return _bare_currency(data, at + 1, head)
     return at + 1
+
+
+def _bare_currency_follows(data: bytes, at: int) -> bool:
+    """Two bytes and nothing else, but perhaps the container with a sequence id (2.5, 6.11)."""
+    return len(data) - at == 2 or _container_fills(data, at + 2)
 
 
 def _bare_currency(data: bytes, at: int, head: dict[str, Value]) -> int:
@@ -425,11 +432,10 @@ def _answer_head(code: int, data: bytes, at: int, _charset: Charset, answers: in
         return at
     if code == 0x841E and data[at] in {0x6F, 0x7D}:
         head["result"] = data[at]
-        return _bare_currency(data, at + 1, head) if end - at == 3 else at + 1
+        return _bare_currency(data, at + 1, head) if _bare_currency_follows(data, at + 1) else at + 1
     if code in {0x8000, 0x8400} and answers in _TIME_OUT_ANSWERS:
-        stop = data.find(b"\x06", at) if answers == 0x06E7 else end
-        if answers in {0x06E1, 0x0688}:
-            stop = at + 1
+        # Neither a digit nor a key is 06: there a container begins.
+        stop = at + 1 if answers in {0x06E1, 0x0688} else data.find(b"\x06", at)
         stop = end if stop < 0 else stop
         head["input"] = data[at:stop]
         return stop

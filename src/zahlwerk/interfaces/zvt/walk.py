@@ -156,9 +156,11 @@ def _completion(data: bytes, at: int, end: int, answers: int, nodes: list[Node])
         return at
     if end - at >= 4 and all(0xF0 <= byte <= 0xF9 for byte in data[at : at + 3]):
         size = (data[at] - 0xF0) * 100 + (data[at + 1] - 0xF0) * 10 + data[at + 2] - 0xF0
-        if at + 3 + size < end:
+        if at + 3 + size <= end:
             nodes.append(Node(Part.HEAD, at, at + 3, at + 3 + size, "software", "software", form=Format.TEXT))
             at += 3 + size
+            if at == end:
+                return at
     nodes.append(_positional("status", at, at + 1, Format.BINARY))
     return at + 1
 
@@ -167,10 +169,14 @@ def _abort(data: bytes, at: int, end: int, answers: int, nodes: list[Node]) -> i
     if at == end:
         return at
     nodes.append(_positional("result", at, at + 1, Format.BINARY))
-    if data[at] == 0x6F and end - at == 3 and answers != 0x0609:
-        nodes.append(_positional("currency", at + 1, end, Format.NUMBER))
-        return end
+    if data[at] == 0x6F and answers != 0x0609 and _bare_currency_follows(data, at + 1, end):
+        nodes.append(_positional("currency", at + 1, at + 3, Format.NUMBER))
+        return at + 3
     return at + 1
+
+
+def _bare_currency_follows(data: bytes, at: int, end: int) -> bool:
+    return end - at == 2 or _fills(data, at + 2, end)
 
 
 def _intermediate(data: bytes, at: int, end: int, nodes: list[Node]) -> int:
@@ -213,15 +219,15 @@ def _answer(code: int, data: bytes, at: int, end: int, answers: int, nodes: list
         return at
     if code == 0x841E and data[at] in {0x6F, 0x7D}:
         nodes.append(_positional("result", at, at + 1, Format.BINARY))
-        if end - at == 3:
-            nodes.append(_positional("currency", at + 1, end, Format.NUMBER))
-            return end
+        if _bare_currency_follows(data, at + 1, end):
+            nodes.append(_positional("currency", at + 1, at + 3, Format.NUMBER))
+            return at + 3
         return at + 1
     if code in {0x8000, 0x8400} and answers in _INPUTS:
         stop = end
         if answers in {0x06E1, 0x0688}:
             stop = at + 1
-        elif answers == 0x06E7 and (found := data.find(b"\x06", at, end)) >= 0:
+        elif (found := data.find(b"\x06", at, end)) >= 0:
             stop = found
         # One key is a key; more may be a PIN, whatever it was asked for.
         secrecy = Secrecy.SECRET if stop - at > 1 else Secrecy.OPEN

@@ -19,7 +19,7 @@ import msgspec
 from zahlwerk.errors import RemoteProtocolError
 from zahlwerk.interfaces.zvt.charsets import BY_NUMBER, CP437, Charset
 from zahlwerk.interfaces.zvt.codec import decode, encode
-from zahlwerk.interfaces.zvt.dictionary import COMMANDS, Direction
+from zahlwerk.interfaces.zvt.dictionary import COMMANDS, Direction, Ending
 from zahlwerk.interfaces.zvt.messages import Message, Tlv, Value, answer, find, find_all
 from zahlwerk.interfaces.zvt.registration import Config
 from zahlwerk.interfaces.zvt.timers import TIMERS, Timers
@@ -397,13 +397,18 @@ class TerminalSide:
         self._deadline_s = None
         if own.is_result:
             self._events.append(Answered(message))
-        if own.message.code in ENDS:
+        if own.message.code in ENDS or (own.message.code == STATUS_INFORMATION and self._is_reading()):
             self.turn = Turn.REST
             self._sign_at_s = None
             if self._result_waits:
                 self._events.append(Answered(None))
             self._queue.clear()
         self._next(now_s)
+
+    def _is_reading(self) -> bool:
+        """06 C0 ends with 04 0F; nothing follows (2.1, class C)."""
+        row = COMMANDS.get(self.command)
+        return row is not None and row.ending is Ending.READ
 
     def _next(self, now_s: float) -> None:
         if self._open is not None or not self._queue or self.turn is not Turn.MASTER:

@@ -245,6 +245,56 @@ class TestTheTerminalSide:
         assert (terminal.data_to_send(), terminal.deadline_s()) == ([], None)
 
 
+class TestSequenceIds:
+    """6.11. Whatever number comes, an answer goes out."""
+
+    @pytest.mark.parametrize(
+        ("sent", "answered"),
+        [
+            ("1F 73 03 00 00 02", "80 00 08 06 06 1F 73 03 00 00 02"),
+            ("1F 73 03 99 99 99", "80 00 08 06 06 1F 73 03 99 99 99"),
+            ("1F 73 04 01 00 00 00", OK),
+            ("1F 73 08 41 11 11 11 11 11 11 11", OK),
+            ("1F 73 03 AA BB CC", OK),
+            ("1F 73 00", OK),
+        ],
+    )
+    def test_the_register_repeats_a_number_that_is_one(self, sent: str, answered: str) -> None:
+        made = side(MASTER, 0x0600)
+        step(made, "06 0F 0A 19 00 06 06 1F 73 03 00 00 01")
+        made.start(Message(code=0x0601, fields={0x04: 1250}), now_s=0.0)
+        made.data_to_send()
+        step(made, OK)
+        size = len(bytes.fromhex(sent))
+        assert step(made, f"04 FF {size + 4:02X} 0E 02 06 {size:02X} {sent}") == (MASTER, [answered], [Told])
+
+    @pytest.mark.parametrize(
+        ("sent", "answered"),
+        [
+            ("1F 73 03 00 00 01", "80 00 08 06 06 1F 73 03 00 00 01"),
+            ("1F 73 05 01 00 00 00 00", OK),
+            ("1F 73 03 AA BB CC", OK),
+        ],
+    )
+    def test_and_so_does_the_terminal(self, sent: str, answered: str) -> None:
+        terminal = TerminalSide()
+        terminal.link_up()
+        terminal.registered.tlv = terminal.registered.numbered = True
+        size = len(bytes.fromhex(sent))
+        terminal.receive_data(bytes.fromhex(f"06 01 {size + 2:02X} 06 {size:02X} {sent}"), now_s=0.0)
+        terminal.accept(now_s=0.0)
+        assert terminal.data_to_send() == [bytes.fromhex(answered)]
+
+    def test_an_answer_is_owed_however_little_the_terminal_takes(self) -> None:
+        made = side(MASTER, 0x0600)
+        step(made, "06 0F 0A 19 00 06 06 1F 73 03 00 00 01")
+        made.start(Message(code=0x0670), now_s=0.0)
+        made.data_to_send()
+        made.registration.apdu_max = 5
+        step(made, OK)
+        assert step(made, "04 FF 0A 0E 02 06 06 1F 73 03 00 00 02")[1] == ["80 00 08 06 06 1F 73 03 00 00 02"]
+
+
 class TestTruncation:
     """9: truncated data at every byte; never an error but the codec's own."""
 

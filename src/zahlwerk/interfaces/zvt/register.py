@@ -488,7 +488,9 @@ class RegisterSide:
             self._numbers.last_answer = apdu
 
     def _number_of(self, message: Message) -> int | None:
-        return message.tag_number(SEQUENCE_TAG) if self.registration.numbered else None
+        number = message.tag_number(SEQUENCE_TAG) if self.registration.numbered else None
+        # One that has no room in its three bytes is none: it could not be repeated in the answer.
+        return number if number is not None and number <= SEQUENCE_MAX else None
 
     def _write(self, message: Message, *, number: int | None) -> bytes:
         if number is not None:
@@ -496,7 +498,8 @@ class RegisterSide:
             message = Message(code=message.code, head=message.head, fields=message.fields, more=message.more, tlv=tlv)
         apdu = encode(message, charset=self.registration.charset)
         apdu_max = self.registration.apdu_max
-        if apdu_max and len(apdu) - 3 > apdu_max:
+        # An answer is owed whatever the terminal said of its size.
+        if apdu_max and len(apdu) - 3 > apdu_max and not message.is_answer:
             raise InvalidRequest(f"the terminal takes at most {apdu_max} bytes, this message has {len(apdu)}")
         self._out.append(apdu)
         return apdu

@@ -428,7 +428,7 @@ class TerminalSide:
             self._write_answer(message)
 
     def _write_answer(self, message: Message) -> None:
-        number = self._to.tag_number(SEQUENCE_TAG) if self._to is not None and self.registered.numbered else None
+        number = self._number_of(self._to) if self._to is not None else None
         apdu = self._encoded(message, number)
         if number is not None:
             self._last_answer = apdu
@@ -436,7 +436,7 @@ class TerminalSide:
 
     def _is_repeated(self, message: Message) -> bool:
         """A command that keeps its number: our answer got lost. Source: fact sheet 6.11."""
-        number = message.tag_number(SEQUENCE_TAG) if self.registered.numbered else None
+        number = self._number_of(message)
         if number is None:
             return False
         if number == self._numbers["heard"] and self._last_answer:
@@ -445,6 +445,11 @@ class TerminalSide:
         self._numbers["highest"] = max(number, self._numbers["highest"]) if number else 0
         self._last_answer = b""
         return False
+
+    def _number_of(self, message: Message) -> int | None:
+        number = message.tag_number(SEQUENCE_TAG) if self.registered.numbered else None
+        # One that has no room in its three bytes is none: it could not be repeated in the answer.
+        return number if number is not None and number <= SEQUENCE_MAX else None
 
     def _encoded(self, message: Message, number: int | None) -> bytes:
         """As bytes, and no more of them than the register can receive (tag 1A)."""

@@ -11,7 +11,7 @@ from tests.interfaces.zvt.zvt_examples import LONG_BLOCK, at
 
 from zahlwerk.interfaces.zvt.charsets import AUTO, CP437, LATIN_1, Charset
 from zahlwerk.interfaces.zvt.codec import decode, encode
-from zahlwerk.interfaces.zvt.dictionary import brand_of, intermediate_row, result_row
+from zahlwerk.interfaces.zvt.dictionary import brand_of, intermediate_row, result_row, status_row
 from zahlwerk.interfaces.zvt.framing import ApduDecoder, make_apdu
 from zahlwerk.interfaces.zvt.information import StatusInformation, batch_totals, read_information
 from zahlwerk.interfaces.zvt.messages import Message, Tlv, answer, find_all
@@ -40,6 +40,7 @@ PAYMENT = Message(code=0x0601, fields={0x04: 1250, 0x49: 978}, tlv=())
 APPROVED = at("7.2", "04 0F")
 DECLINED = at("7.3", "04 0F")
 DONE = bytes.fromhex("06 0F 00")
+ABORT_6C = bytes.fromhex("06 1E 01 6C")
 OK = "80 00 00"
 ACK = bytes.fromhex(OK)
 
@@ -462,6 +463,23 @@ def a_silent_printer_attribute() -> bool:
     return receipt.text == "   Mitte\nBreit\n   EUR"
 
 
+def old_numbers_are_unknown() -> bool:
+    talk = Talk()
+    talk.hear(bytes.fromhex("04 03 00"), bytes.fromhex("04 04 00"))
+    return talk.says() == ["84 83 00"] * 2
+
+
+def the_menu_has_one_number() -> bool:
+    talk = Talk()
+    return talk.heard(bytes.fromhex("06 0D 00")) == [] and talk.heard(bytes.fromhex("06 D0 00")) == [Asked]
+
+
+def paid_texts_decide_nothing() -> bool:
+    talk = Talk()
+    events = talk.heard(bytes.fromhex("04 FF 01 A0"), ABORT_6C)
+    return events == [Told, Finished] and course(ended=abort_notice("6C")).ending is not Ending.APPROVED
+
+
 # -- the table
 
 
@@ -583,6 +601,28 @@ ODDITIES = [
     odd("update-follows", "8, card complete", "06 0F with 27 E0 after an end of day", end_of_day_with_update),
     odd("clocks", "8, 25", "clocks differ by some minutes", clocks_differ),
     odd("attributes", "2.10", "indent, centre, width", a_silent_printer_attribute),
+    # What single vendors do, and what older revisions had.
+    odd("old-card-numbers", "2.3", "drafts of 13.06 numbered 06 C6 and 06 C5 as 04 03 and 04 04", old_numbers_are_unknown),
+    odd("06-0d", "2.2", "06 0D in the summary table is 06 D0: only that is a menu", the_menu_has_one_number),
+    odd("reboot-follows", "8, card complete", "06 0F with 27 FC: it reboots", lambda: read(0x060F, "27 FC", 0x0650).number(0x27) == 0xFC),
+    odd("insert-instead", "8, Lavego", "host codes 13 and 41 want the card inserted", lambda: all("insert" in result_row(code).next_step.en.lower() for code in (0x13, 0x41))),
+    odd("terminal-not-activated", "8, Lavego", "host code 3A is about the terminal, not the card", lambda: "terminal" in result_row(0x3A).staff.en and "service" in result_row(0x3A).next_step.en),
+    odd("wrong-type", "8, card complete", "C5 for an unknown payment type is no charge", lambda: course((StatusInformation(result=0xC5), Answered.ACCEPTED), ended=abort_notice("C5")).ending is Ending.NOT_PAID),
+    odd("day-open", "8, card complete", "every payment ends with F0 until the day is closed, why stands in 3C", lambda: (result("27 F0 3C F0 F0 F4 54 45 58 54").additional_text, result_row(0xF0).outcome, "end of day" in result_row(0xF0).next_step.en) == ("TEXT", Outcome.FAILED, True)),
+    odd("cash-back-refused", "5.1", "CD: the purchase itself may have been approved", lambda: "before charging again" in result_row(0xCD).next_step.en),
+    odd("paid-texts", "8, Ingenico", "04 FF A0 says paid, and decides nothing", paid_texts_decide_nothing),
+    odd("not-configured", "8, Feig", "06 1E A0 while it is not configured", lambda: course(ended=abort_notice("A0")).code == 0xA0),
+    odd("system-information", "8, Feig", "06 0F with text of fixed width and no BMPs costs nothing but itself", lambda: Talk().heard(make_apdu(0x060F, b"cVEND   " + b"1.2.3".ljust(17) + b"8" * 16)) == [Finished]),
+    odd("error-text-utf-8", "8, Feig", "1F17 in UTF-8", lambda: read(0x061E, "FF 06 0B 1F 17 08 47 65 72 C3 A4 74 20 21", charset=AUTO).tag_text(0x1F17) == "Gerät !"),
+    odd("locks-by-byte", "8, CCV", "1F55 40 00 is the first byte: initialisation", lambda: read(0x060F, "00 06 05 1F 55 02 40 00", 0x0501).tag_number(0x1F55) == 0x40),
+    odd("nested-set-up", "8, CCV OPM", "a set-up inside 1C stays plain bytes", lambda: read(0x0813, "06 08 2D 06 1C 04 20 02 01 00").tag(0x1C) == b"\x20\x02\x01\x00"),
+    odd("long-tlv-lengths", "4.1", "a length in three bytes where one would do", lambda: read(0x040F, "06 82 00 06 1F 10 82 00 01 02").tag_number(0x1F10) == 2),
+    odd("broken-ber", "4.1", "1F80 ends although its bit says that more follows", lambda: read(0x0814, "00 00 00 06 06 2D 04 1F 80 01 41").tag_text(0x1F80) == "A"),
+    odd("constructed-plain", "4.1", "FF01 looks constructed and is plain at some", lambda: read(0x040F, "06 07 E8 05 FF 01 02 07 7F").tag(0xFF01) == b"\x07\x7f"),
+    odd("container-of-rubbish", "4.1", "a container that is none costs its own content only", lambda: result("27 00 06 09 60 03 07 7F 00 1F 10 01 02").cardholder_check == 2),
+    odd("sum-in-one-slot", "3.4", "the whole total in the first slot", lambda: (totals := batch_totals(bytes.fromhex("0101 0153 19 000000102195" + "00000000000000" * 6))) is not None and [one.amount_minor for one in totals.schemes] == [102195, 0, 0, 0, 0, 0, 0]),
+    odd("text-beside-code", "5.3", "04 FF FF: the text stands in TLV", lambda: read(0x04FF, "FF 02 06 05 24 03 07 01 41").tag_text(0x07) == "A"),
+    odd("card-inserted", "5.2", "the status DC forbids nothing", lambda: status_row(0xDC).can_pay and not status_row(0x9C).can_pay),
 ]  # fmt: skip
 
 
@@ -592,5 +632,6 @@ def test_an_oddity_is_taken_as_it_is_meant(oddity: Oddity) -> None:
 
 
 def test_there_are_a_hundred_of_them_each_with_its_source() -> None:
-    assert len({oddity.name for oddity in ODDITIES}) == len(ODDITIES) == 100
+    assert len({oddity.name for oddity in ODDITIES}) == len(ODDITIES) >= 100
+    assert len({oddity.what for oddity in ODDITIES}) == len({oddity.holds for oddity in ODDITIES}) == len(ODDITIES)
     assert all(oddity.source[0] in "123456789" and oddity.what for oddity in ODDITIES)

@@ -7,13 +7,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from string import hexdigits
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
 from zahlwerk.carddata import redact
+from zahlwerk.interfaces.zvt.charsets import Charset
 from zahlwerk.interfaces.zvt.dictionary import CARDS
 from zahlwerk.interfaces.zvt.messages import Message, Tlv, Value
 from zahlwerk.interfaces.zvt.terminal import Registered
+from zahlwerk.interfaces.zvt.values import mask_digits
 from zahlwerk.payment import EntryMode, Outcome, Payment
 from zahlwerk.terminal import TotalKind, Totals
 
@@ -31,6 +34,9 @@ TRACE_MAX: Final = 999_999
 TOKEN: Final = 0x80
 """Bit of tag 1F15: send the token."""
 LABEL_MAX: Final = 98
+"""Bytes of BMP 8B without its closing 00."""
+TEXT_MAX: Final = 200
+"""Bytes of a text for the receipt."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,7 +113,8 @@ def status_information(
     pan = payment.masked_pan
     masked = "".join("E" if character in "*Xx•#" else character for character in pan if character not in " -")
     if masked and all(character in "0123456789E" for character in masked):
-        fields[0x22] = masked
+        # A result is never lost over a number that another terminal has masked too little.
+        fields[0x22] = mask_digits(masked)
     fields[0x29] = (terminal_id if terminal_id.isdecimal() and len(terminal_id) <= 8 else "0").rjust(8, "0")
     if payment.authorisation_code and result == 0:
         fields[0x3B] = payment.authorisation_code[:8]
@@ -120,9 +127,9 @@ def status_information(
         fields[0x8A] = card_type if card_type < 0xFF else 0xFF
     text = payment.attendant_text or payment.message
     if text and result != 0:
-        fields[0x3C] = redact(text)[:200]
+        fields[0x3C] = _shortened(redact(text), TEXT_MAX, registered.charset)
     if payment.brand:
-        fields[0x8B] = payment.brand[:LABEL_MAX]
+        fields[0x8B] = _shortened(payment.brand, LABEL_MAX, registered.charset)
     return Message(
         code=0x040F, fields=_in_order(fields), tlv=_tags(payment, asked, card_type, result) if registered.tlv else None
     )
@@ -139,6 +146,14 @@ def _in_order(fields: dict[int, Value]) -> dict[int, Value]:
     return {number: fields[number] for number in _ORDER if number in fields}
 
 
+def _shortened(text: str, size: int, charset: Charset) -> str:
+    """So much of a text as fits, in bytes: a letter may take several of them."""
+    text = text[:size]
+    while len(charset.encode(text)) > size:
+        text = text[:-1]
+    return text
+
+
 def _numbers(payment: Payment, fields: dict[int, Value]) -> None:
     if payment.sequence is not None:
         fields[0x0B] = payment.sequence if payment.sequence <= TRACE_MAX else 0
@@ -152,7 +167,7 @@ def _tags(payment: Payment, asked: Asked, card_type: int | None, result: int) ->
     if payment.entry_mode in _ENTRY:
         way.append(Tlv(0x1F12, _ENTRY[payment.entry_mode]))
         tags.append(Tlv(0x2F, tuple(way)))
-    if payment.aid and len(payment.aid) % 2 == 0:
+    if payment.aid and len(payment.aid) % 2 == 0 and all(character in hexdigits for character in payment.aid):
         application = [Tlv(0x43, bytes.fromhex(payment.aid))]
         if payment.brand.isascii():
             application.append(Tlv(0x42, payment.brand))

@@ -144,10 +144,12 @@ def order_of(message: Message, known: Known, currency: Currency, *, can_hold: bo
 
 
 def _purchase(message: Message, total: Money | None, currency: Currency, language: str) -> PaymentRequest:
-    """BMP 04 includes tip and cashback (4.2)."""
+    """BMP 04 includes tip and cashback (4.2): no more than it is ever charged."""
     tip = Money(message.tag_number(0x1F36) or 0, currency)
     cashback = Money(message.tag_number(0x1F25) or 0, currency)
-    amount = None if total is None else Money(max(0, total.amount - tip.amount - cashback.amount), currency)
+    if total is not None and tip.amount + cashback.amount > total.amount:
+        raise InvalidRequest("tip and cash-back are more than the amount, which includes them")
+    amount = None if total is None else Money(total.amount - tip.amount - cashback.amount, currency)
     return PaymentRequest(
         kind=_K.PURCHASE_WITH_CASHBACK if cashback.amount else _K.PURCHASE,
         amount=amount,
@@ -208,6 +210,8 @@ def _settlement(message: Message, amount: Money | None, known: Known, order: Ord
     held = payment.approved if payment is not None else None
     if payment is not None and payment.kind not in {_K.AUTHORISATION}:
         return _stay_step(message, amount, known, receipt, payment, order)
+    if held is not None and amount is not None and amount.currency != held.currency:
+        raise InvalidRequest("the reservation is in another currency")
     captured = amount
     if message.code == 0x0625:
         captured = None

@@ -19,7 +19,7 @@ from zahlwerk.interfaces.zvt.codec import decode, encode
 from zahlwerk.interfaces.zvt.dictionary import COMMANDS
 from zahlwerk.interfaces.zvt.framing import APDU_BYTES_MAX, ApduDecoder, make_apdu, split_apdu
 from zahlwerk.interfaces.zvt.information import read_information
-from zahlwerk.interfaces.zvt.masking import mask_apdu
+from zahlwerk.interfaces.zvt.masking import decoded_for_trace, mask_apdu
 from zahlwerk.interfaces.zvt.messages import Message, answer
 from zahlwerk.interfaces.zvt.receipts import CHARACTERS_MAX, ReceiptCollector
 from zahlwerk.interfaces.zvt.register import Asked, Phase, Printed, RegisterSide
@@ -77,6 +77,9 @@ class Fuzzer:
                         b"\x1f\x80",
                         b"\x1f\xff\xff\xff",
                         b"\x80",
+                        b"\x06\x08\x1f\x73\x05\x01\x00\x00\x00\x00",
+                        b"\x06\x06\x1f\x73\x03\x00\x00\x07",
+                        b"\x1f\x73\x00",
                     ]
                 )
             case 3:
@@ -105,7 +108,8 @@ def test_the_codec_survives() -> None:
             message = decode(raw, answers=answers, charset=fuzzer.random.choice([CP437, AUTO, UTF_8]))
         except RemoteProtocolError:
             continue
-        read_information(message)
+        repr(read_information(message))
+        decoded_for_trace(raw, answers=answers)
         assert len(repr(message)) < 200 * (len(raw) + 20)
         with contextlib.suppress(InvalidRequest, CardDataRefused):
             encode(message)
@@ -137,6 +141,7 @@ def test_the_register_side_survives() -> None:
             assert side.phase is Phase.DOWN
             side.link_up()
             assert side.is_free
+            side.registration.numbered = source.random() < 0.5
         if side.is_free:
             wanted = decode(source.choice([REGISTRATION, PAYMENT, *GOLDEN]))
             with contextlib.suppress(InvalidRequest, CardDataRefused):
@@ -177,6 +182,7 @@ def test_the_terminal_side_survives() -> None:
             assert side.turn is Turn.DOWN
             side.link_up()
             side.receive_data(REGISTRATION, now_s=now_s)
+            side.registered.numbered = source.random() < 0.5
         side.receive_data(source.choice([fuzzer.apdu(), fuzzer.apdu(), OK, PAYMENT]), now_s=now_s)
         events = side.events_received()
         assert len(events) < EVENTS_MAX

@@ -10,7 +10,8 @@ from tests.interfaces.zvt.zvt_serial_world import cuts
 
 from zahlwerk.interfaces.zvt.codec import decode, encode
 from zahlwerk.interfaces.zvt.framing import ApduDecoder, PlainLink
-from zahlwerk.interfaces.zvt.messages import Message, Tlv
+from zahlwerk.interfaces.zvt.messages import Message, Tlv, answer
+from zahlwerk.interfaces.zvt.register import RegisterSide
 
 # 8, Verifone: text blocks of 1.7 kB. Its length has an FF in it, as the first length byte of a long form has.
 LINES = tuple(Tlv(0x07, f"Zeile {number:03d} ".ljust(24, ".")) for number in range(65))
@@ -56,6 +57,32 @@ def whole_within(size: int) -> int:
             break
         count += 1
     return count
+
+
+def test_wherever_a_payment_is_cut_the_register_answers_the_same() -> None:
+    """7.2, all that PT says, in two segments at every position."""
+    said = [one.apdu for one in EXAMPLES if one.chapter == "7.2" and one.sender == "PT"]
+    stream = b"".join(said)
+    for position in range(len(stream) + 1):
+        side, link = RegisterSide(), PlainLink()
+        side.link_up()
+        side.start(Message(code=0x0601, fields={0x04: 1250}), now_s=0.0, holds_results=True)
+        side.data_to_send()
+        for segment in (stream[:position], stream[position:]):
+            for apdu in link.receive_data(segment, now_s=1.0):
+                side.receive_data(apdu, now_s=1.0)
+                side.reply(answer(), now_s=1.0)
+        assert side.is_free, position
+        assert side.data_to_send() == [b"\x80\x00\x00"] * (len(said) - 1), position
+
+
+@pytest.mark.parametrize("size", [126, 127, 128, 129, 254, 255, 256, 257, 65_000])
+def test_a_text_of_any_size_survives_every_length_that_holds_it(size: int) -> None:
+    """4.1 and 1.1: the lengths of tag, container and block grow at different sizes."""
+    message = Message(code=0x06D3, tlv=(Tlv(0x25, (Tlv(0x07, "A" * size),)),))
+    apdu = encode(message)
+    assert ApduDecoder().feed(apdu) == [apdu]
+    assert decode(apdu, strict=True) == message
 
 
 @given(st.lists(st.integers(0, len(STREAM)), max_size=30))

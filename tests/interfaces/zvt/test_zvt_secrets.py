@@ -17,6 +17,8 @@ from zahlwerk.interfaces.zvt.framing import make_apdu
 from zahlwerk.interfaces.zvt.information import read_information
 from zahlwerk.interfaces.zvt.masking import decoded_for_trace, mask_apdu
 from zahlwerk.interfaces.zvt.messages import Message, Tlv
+from zahlwerk.interfaces.zvt.register import RegisterSide
+from zahlwerk.interfaces.zvt.terminal import TerminalSide
 
 # Test numbers of the schemes, in the shapes that devices pack them in; with what must not be seen of each.
 PAN = "4" + "1" * 15
@@ -152,6 +154,23 @@ def test_a_number_that_does_not_fit_is_not_repeated_in_the_error(field: int) -> 
     with pytest.raises(InvalidRequest) as caught:
         encode(Message(code=0x0601, fields={field: int(PAN)}))
     assert PAN not in str(caught.value)
+
+
+def test_events_of_both_sides_do_not_show_it() -> None:
+    apdu = make_apdu(0x040F, b"\x27\x00" + field(0x23, bytes.fromhex(PAN + "D28112011234500F")))
+    register = RegisterSide()
+    register.link_up()
+    register.start(Message(code=0x0601), now_s=0.0, holds_results=True)
+    for heard in (b"\x80\x00\x00", apdu):
+        register.receive_data(heard, now_s=0.0)
+    terminal = TerminalSide()
+    terminal.link_up()
+    terminal.receive_data(make_apdu(0x0601, apdu[3:]), now_s=0.0)
+    told = repr([*register.events_received(), *terminal.events_received()])
+    assert "Asked" in told
+    assert "Wanted" in told
+    assert PAN not in told
+    assert repr(bytes.fromhex(PAN))[2:-1] not in told
 
 
 def test_a_repr_shows_what_may_be_seen() -> None:

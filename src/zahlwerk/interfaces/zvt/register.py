@@ -8,7 +8,7 @@ Source: fact sheet 6.1 (states), 6.7 (abort), 6.8 (unasked messages), 6.10 (lost
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum, unique
 from typing import Final, TypeAlias
 
@@ -105,8 +105,8 @@ class Asked:
     """The terminal wants an answer: give it with `reply`."""
 
     message: Message
-    apdu: bytes
-    """As it came: a repetition is recognised by it."""
+    apdu: bytes = field(repr=False)
+    """As it came: a repetition is recognised by it. Not shown: it may hold card data."""
 
 
 @dataclass(frozen=True, slots=True)

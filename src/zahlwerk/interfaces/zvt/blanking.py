@@ -46,7 +46,10 @@ def is_card_number(raw: bytes) -> bool:
     if len(raw) < DIGIT_BYTES_MIN:
         return False
     packed = _PACKED.fullmatch(raw.hex())
-    return contains_card_data(packed[1]) if packed is not None else redact_bytes(raw) != raw
+    if packed is not None:
+        return contains_card_data(packed[1])
+    # As text it takes a byte for each digit; application ids, which every payment has, are shorter.
+    return len(raw) >= DIGITS_MIN and redact_bytes(raw) != raw
 
 
 def shown(value: int | str | bytes) -> str:

@@ -58,21 +58,23 @@ PREFIX_MAX: Final = max(len(prefix) for prefix, _, _ in SCHEMES)
 _BLANK: Final = "[ \t\\0\u00a0\u1680\u2000-\u200d\u202f\u205f\u2060\u3000\ufeff\udca0]"
 _HYPHEN: Final = "[-\u00ad\u2010-\u2015\u2212\ufe58\ufe63\uff0d]"
 _SEPARATORS: Final = (
-    f"{_BLANK}{{1,2}}",
-    f"{_BLANK}?{_HYPHEN}{{1,2}}{_BLANK}?",
-    "\\.",
-    "_",
-    "\r?\n|\r",
+    (f"{_BLANK}{{1,2}}", " \t\0"),
+    (f"{_BLANK}?{_HYPHEN}{{1,2}}{_BLANK}?", "-"),
+    ("\\.", "."),
+    ("_", "_"),
+    ("\r?\n|\r", "\r\n"),
 )
-_CHAINS: Final = (
-    re.compile(rf"\d{{{DIGITS_MIN},}}"),
-    *(re.compile(rf"(?<!\d)\d++(?:(?:{separator})\d++)++") for separator in _SEPARATORS),
+"""Patterns, and the ASCII characters one of which each of them needs."""
+_RUN: Final = re.compile(rf"\d{{{DIGITS_MIN},}}")
+_CHAINS: Final = tuple(
+    (re.compile(rf"(?<!\d)\d++(?:(?:{separator})\d++)++"), needed) for separator, needed in _SEPARATORS
 )
 
 _TRACK1: Final = re.compile(r"%?B[\d ]{8,19}\^[^^\r\n]{0,40}\^\d{4,40}\??")
 _TRACK2_SENTINELS: Final = re.compile(r";\d{8,19}[=D]\d{4,30}\?")
 _TRACK2_MIDDLE: Final = re.compile(r"(?<=\d{12})[=D](?=\d{4})")
 _TRACK2_REST: Final = re.compile(r"[=D]\d{4,30}F?\??")
+_DIGITS: Final = b"0123456789"
 _MASK_CHARACTERS: Final = "*X\u2022x#"
 
 
@@ -118,9 +120,11 @@ def hides_card_number(digits: str) -> bool:
 
 def redact(text: str) -> str:
     """The text with every card number and track starred out, at the same length; doing it twice changes nothing."""
+    if len(text) < DIGITS_MIN:
+        return text
     # Neither a card number nor track 2 has fewer digits, and most texts are done here. Track 1 may be cut or padded
     # with blanks, and then still names the card holder.
-    if "^" not in text and text.isascii() and sum(map(text.count, "0123456789")) < DIGITS_MIN:
+    if "^" not in text and text.isascii() and len(text) - len(text.encode().translate(None, _DIGITS)) < DIGITS_MIN:
         return text
     once = _redacted(text, keep_ends=True)
     if once == text or _redacted(once, keep_ends=True) == once:
@@ -157,11 +161,22 @@ def _encoded(text: str) -> bytes:
 
 
 def _redacted(text: str, *, keep_ends: bool) -> str:
-    text = _TRACK1.sub(_starred, text)
-    text = _TRACK2_SENTINELS.sub(_starred, text)
-    text = _without_track2(text)
-    for chain in _CHAINS:
-        text = chain.sub(lambda match: _without_numbers(match[0], keep_ends=keep_ends), text)
+    # Receipts come through here for every payment: a pattern is only tried where what it needs is there.
+    if "^" in text:
+        text = _TRACK1.sub(_starred, text)
+    if ";" in text:
+        text = _TRACK2_SENTINELS.sub(_starred, text)
+    if "=" in text or "D" in text:
+        text = _without_track2(text)
+
+    def starred(chain: re.Match[str]) -> str:
+        return _without_numbers(chain[0], keep_ends=keep_ends)
+
+    text = _RUN.sub(starred, text)
+    is_ascii = text.isascii()
+    for chain, needed in _CHAINS:
+        if not is_ascii or any(character in text for character in needed):
+            text = chain.sub(starred, text)
     return text
 
 
@@ -204,6 +219,8 @@ def _longest_number_at_end(digits: str) -> int:
 
 def _without_numbers(chain: str, *, keep_ends: bool) -> str:
     """Star out each card number in groups of digits that stand together."""
+    if len(chain) < DIGITS_MIN:
+        return chain
     places = [place for place, character in enumerate(chain) if character.isdecimal()]
     count = len(places)
     if count < DIGITS_MIN:

@@ -13,6 +13,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from zahlwerk import carddata
 from zahlwerk.carddata import SCHEMES, contains_card_data, is_masked, mask_pan, redact, redact_bytes, refuse_card_data
 from zahlwerk.errors import CardDataRefused, MoneyMoved
 
@@ -329,3 +330,41 @@ def test_long_hostile_text_takes_linear_time(piece: str) -> None:
     text = piece * (HOSTILE_LENGTH.get(piece, 200_000) // len(piece))
 
     assert len(redact(text)) == len(text)
+
+
+SEPARATORS: Final = (" ", "\t", "\0", "-", ".", "_", "\n", "\r", "\r\n", " - ", "\u00a0", "\u2010", "\udca0")
+
+
+def grouped(number: str, separator: str) -> str:
+    return separator.join(number[start : start + 4] for start in range(0, len(number), 4))
+
+
+class TestShortcuts:
+    """Patterns that cannot match are not tried, and few digits end the search: both must change nothing."""
+
+    @given(
+        st.lists(
+            st.one_of(
+                numbers(),
+                st.tuples(numbers(), st.sampled_from(SEPARATORS)).map(lambda both: grouped(*both)),
+                st.sampled_from(
+                    [*" \t\0-._\r\n^;=D%B?\u00a0\u2010\u0661\ufeff\udca0", "\r\n", " - ", "123", "4111", "20261128"]
+                ),
+                st.text("0123456789", max_size=9),
+            ),
+            max_size=12,
+        ).map("".join)
+    )
+    def test_trying_every_pattern_on_every_text_gives_the_same(self, text: str) -> None:
+        def plainly(text: str, *, keep_ends: bool) -> str:
+            text = carddata._TRACK1.sub(lambda match: "*" * len(match[0]), text)
+            text = carddata._TRACK2_SENTINELS.sub(lambda match: "*" * len(match[0]), text)
+            text = carddata._without_track2(text)
+            for pattern in (carddata._RUN, *(pattern for pattern, _ in carddata._CHAINS)):
+                text = pattern.sub(lambda match: carddata._without_numbers(match[0], keep_ends=keep_ends), text)
+            return text
+
+        once = plainly(text, keep_ends=True)
+        expected = once if plainly(once, keep_ends=True) == once else plainly(text, keep_ends=False)
+
+        assert redact(text) == expected

@@ -8,6 +8,7 @@ A reference that is used again is charged again, as real terminals do: keeping r
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Final
 
 from zahlwerk.clock import Clock, SystemClock, random_source
@@ -60,10 +61,15 @@ __all__ = ["VirtualTerminal"]
 
 SCAN_DEFAULT: Final = "7612345678900"
 EXTEND_MAX_S: Final = 3_600
+_KINDS: Final = frozenset(RULES)
+_FEATURES: Final = frozenset(Feature)
 _RUNNING: Final = frozenset({State.OPEN, State.WAIT_CARD, State.CARD})
-
-
 _TAKEN_BACK: Final = frozenset({PaymentState.ROLLED_BACK, PaymentState.RELEASED})
+
+
+@cache
+def _brands() -> tuple[str, ...]:
+    return tuple(sorted({one.brand for one in deck().values()}))
 
 
 class VirtualTerminal(CardHolder, Terminal):
@@ -158,10 +164,10 @@ class VirtualTerminal(CardHolder, Terminal):
     @property
     def capabilities(self) -> Capabilities:
         return Capabilities(
-            kinds=frozenset(RULES),
-            features=frozenset(Feature),
+            kinds=_KINDS,
+            features=_FEATURES,
             currencies=self.settings.currencies,
-            brands=tuple(sorted({one.brand for one in deck().values()})),
+            brands=_brands(),
             languages=LANGUAGES,
         )
 

@@ -634,3 +634,28 @@ def test_results_cut_at_every_byte_keep_the_whole_fields_before_the_cut(example:
         assert message.problem or message.fields != whole or message.tlv is None
         counts.append(len(message.fields))
     assert counts == sorted(counts)
+
+
+@pytest.mark.parametrize(
+    ("block", "fields", "more", "position", "problem"),
+    [
+        ("49 0978 04 0000", {0x49: 978}, (), 6, "BMP 04 has 6 bytes, only 2 are there"),
+        ("49 0978 8A", {0x49: 978}, (), 6, "BMP 8A has 1 bytes, only 0 are there"),
+        ("04 000000001000 04 0000", {0x04: 1000}, (), 10, "BMP 04 has 6 bytes, only 2 are there"),
+        (
+            "04 000000001000 04 000000002000 49 09",
+            {0x04: 1000}, ((0x04, 2000),), 17, "BMP 49 has 2 bytes, only 1 are there",
+        ),
+        ("49 0978 22 F1 F0 4111", {0x49: 978}, (), 6, "BMP 22 has 10 bytes, only 2 are there"),
+        ("49 0978 3C F0 F0 F3 4142", {0x49: 978}, (), 6, "BMP 3C has 3 bytes, only 2 are there"),
+        ("49 0978 22 F1", {0x49: 978}, (), 6, "BMP 22 ends within its length"),
+        ("49 0978 3C F0 F1", {0x49: 978}, (), 6, "BMP 3C ends within its length"),
+        ("49 0978 22", {0x49: 978}, (), 6, "BMP 22 ends within its length"),
+    ],
+)  # fmt: skip
+def test_a_value_that_is_cut_is_none(
+    block: str, fields: dict[int, int], more: tuple[tuple[int, int], ...], position: int, problem: str
+) -> None:
+    message = decode(apdu(0x040F, block))
+    assert (message.fields, message.more) == (fields, more)
+    assert (message.position, message.problem) == (position, problem)

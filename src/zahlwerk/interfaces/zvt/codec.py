@@ -9,6 +9,7 @@ Source: fact sheet 1.1 (lengths), 2.5 (irregular blocks), 3.1 (BMPs), 4.1 (TLV).
 
 from __future__ import annotations
 
+from io import BytesIO
 from typing import Final
 
 from zahlwerk.errors import InvalidRequest, RemoteProtocolError
@@ -17,7 +18,7 @@ from zahlwerk.interfaces.zvt.blanking import blank, careful
 from zahlwerk.interfaces.zvt.charsets import BY_NUMBER, CP437, Charset
 from zahlwerk.interfaces.zvt.dictionary import BITMAPS, COMMANDS, TAGS
 from zahlwerk.interfaces.zvt.framing import make_apdu, split_apdu
-from zahlwerk.interfaces.zvt.messages import Message, Tlv, Value
+from zahlwerk.interfaces.zvt.messages import Message, Tlv, TlvValue, Value
 from zahlwerk.interfaces.zvt.values import Read, reader, write
 
 __all__ = ["DEPTH_MAX", "decode", "decode_tlv", "encode", "encode_tlv"]
@@ -34,10 +35,6 @@ _ABORT: Final = 0x061E
 _PRINT_LINE: Final = 0x06D1
 _TIME_OUT_ANSWERS: Final = frozenset({0x06E1, 0x06E2, 0x06E7, 0x0688})
 
-_LL: Final = -2
-_LLL: Final = -3
-_CONTAINER: Final = -1
-
 
 class _Stopped(Exception):
     """Reading cannot go on from here."""
@@ -48,36 +45,46 @@ class _Stopped(Exception):
         self.position = position
 
 
-# What the hot loop reads by itself; everything else has a function of its own.
-_ONE_BYTE, _BCD, _HEX, _OTHER = range(4)
+# How a value is read: the commonest ways by the loops themselves, all others by the row's reader.
+_DIGITS, _NUMBER, _BYTE, _BINARY, _PLAIN, _READER, _LL, _LLL, _CONTAINER = range(9)
+_LENGTHS: Final = (_LL, _LLL)
+_LENGTH_BYTES: Final = {Length.LL: 2, Length.LLL: 3}
 
 
-def _rule(row: BitmapRow) -> tuple[int, int, Read]:
-    if row.length is Length.TLV:
-        return _CONTAINER, _OTHER, reader(Format.BYTES)
-    size = {Length.LL: _LL, Length.LLL: _LLL}.get(row.length, row.size)
-    kind = _OTHER
-    if row.secrecy is Secrecy.OPEN and row.length is Length.FIXED:
-        if row.format in {Format.BINARY, Format.BITS} and row.size == 1:
-            kind = _ONE_BYTE
-        elif row.format is Format.NUMBER:
-            kind = _BCD
-        elif row.format is Format.DIGITS:
-            kind = _HEX
-    return size, kind, reader(row.format, row.secrecy, row.pad)
+def _way(form: Format, secrecy: Secrecy) -> int:
+    if secrecy is not Secrecy.OPEN:
+        return _READER
+    ways = {
+        Format.DIGITS: _DIGITS, Format.NUMBER: _NUMBER, Format.BINARY: _BINARY, Format.BITS: _BINARY,
+        Format.BYTES: _PLAIN, Format.CONTAINER: _CONTAINER,
+    }  # fmt: skip
+    return ways.get(form, _READER)
 
 
-_RULES: Final[list[tuple[int, int, Read] | None]] = [
-    _rule(BITMAPS[number]) if number in BITMAPS else None for number in range(256)
-]
-_TAG_READERS: Final[dict[int, Read | None]] = {
-    tag: None if row.format is Format.CONTAINER else reader(row.format, row.secrecy) for tag, row in TAGS.items()
-}
+def _bitmap_rule(row: BitmapRow) -> tuple[int, int, int, Read]:
+    """Number, way, bytes of the value or of its length, and reader of a BMP."""
+    way, size = _way(row.format, row.secrecy), row.size
+    match row.length:
+        case Length.TLV:
+            way, size = _CONTAINER, 0
+        case Length.LL | Length.LLL:
+            way, size = _LL if row.length is Length.LL else _LLL, _LENGTH_BYTES[row.length]
+        case Length.FIXED if way == _BINARY and size == 1:
+            way = _BYTE
+    return row.number, way, size, reader(row.format, row.secrecy, row.pad)
 
 
-def _UNKNOWN(raw: bytes, _charset: Charset) -> Value:  # noqa: N802 - stands in the table for "not listed"
+def _unlisted(raw: bytes, _charset: Charset) -> Value:
     # Nobody here uses it, so nothing is lost if it may be card data.
     return careful(raw)
+
+
+_BITMAP_RULES: Final = {bytes((row.number,)): _bitmap_rule(row) for row in BITMAPS.values()}
+_TAG_RULES: Final = {tag: (_way(row.format, row.secrecy), reader(row.format, row.secrecy)) for tag, row in TAGS.items()}
+_UNLISTED: Final = (_READER, _unlisted)
+_UNLISTED_CONTAINER: Final = (_CONTAINER, reader(Format.BYTES))
+_SIZES: Final = {bytes((0xF0 + tens, 0xF0 + ones)): 10 * tens + ones for tens in range(10) for ones in range(10)}
+"""What the two bytes of an LL length say."""
 
 
 # -- reading
@@ -120,12 +127,11 @@ def _block(code: int, apdu: bytes, start: int, charset: Charset, answers: int) -
     fields: dict[int, Value] = {}
     more: list[tuple[int, Value]] = []
     tlvs: list[Tlv] = []
-    end = len(apdu)
     has_tlv = False
     problem, position, opaque = "", None, b""
     try:
         position_now = _head(code, apdu, start, charset, answers, head)
-        has_tlv = _fields(apdu, position_now, end, charset, fields, more, tlvs)
+        has_tlv = _fields(apdu, position_now, charset, fields, more, tlvs)
     except _Stopped as stop:
         problem, position = stop.reason, stop.position
         opaque = _blank(apdu[stop.position :])
@@ -148,60 +154,78 @@ def _blank(data: bytes) -> bytes:
 
 
 def _fields(
-    data: bytes, at: int, end: int, charset: Charset,
+    data: bytes, at: int, charset: Charset,
     fields: dict[int, Value], more: list[tuple[int, Value]], tlvs: list[Tlv],
 ) -> bool:  # fmt: skip
     """Read BMPs up to the end; whether there was a TLV container."""
-    rules = _RULES
+    # A stream hands out bytes at half the price of slices; what it no longer has comes short.
+    stream = BytesIO(data)
+    stream.seek(at)
+    take, rules = stream.read, _BITMAP_RULES
+    in_digits, in_number, in_byte, in_ll = _DIGITS, _NUMBER, _BYTE, _LL
     has_tlv = False
-    while at < end:
-        number = data[at]
-        rule = rules[number]
-        if rule is None:
-            raise _Stopped(f"unknown BMP {number:02X}: its length is not known", at)
-        size, kind, read = rule
-        begin = at + 1
-        if size < 0:
-            if size == _CONTAINER:
-                begin, size = _tlv_length(data, begin, end)
-                if begin + size > end:
-                    has_tlv = True
-                    _objects(data, begin, end, charset, 0, tlvs)
-                    raise _Stopped(f"the TLV container has {size} bytes, only {end - begin} are there", at)
-                _objects(data, begin, begin + size, charset, 0, tlvs)
-                has_tlv = True
-                at = begin + size
-                continue
-            digits, size = -size, 0
-            if begin + digits > end:
-                raise _Stopped(f"BMP {number:02X} ends within its length", at)
-            for begin in range(begin, begin + digits):  # noqa: B020 - it is where the length ends
-                byte = data[begin]
-                if byte < 0xF0 or byte > 0xF9:
-                    raise _Stopped(f"BMP {number:02X} has no length F0..F9 but {byte:02X}", at)
-                size = size * 10 + byte - 0xF0
-            begin += 1
-        stop = begin + size
-        if stop > end:
-            raise _Stopped(f"BMP {number:02X} has {size} bytes, only {end - begin} are there", at)
-        if kind == _ONE_BYTE:
-            value: Value = data[begin]
-        elif kind == _HEX:
-            value = data[begin:stop].hex().upper()
-        elif kind == _BCD:
-            raw = data[begin:stop]
+    number, size, raw = 0, 0, b""
+    value: Value
+    while key := take(1):
+        try:
+            number, way, size, read = rules[key]
+        except KeyError:
+            raise _Stopped(f"unknown BMP {key.hex().upper()}: its length is not known", stream.tell() - 1) from None
+        raw = take(size)
+        if way == in_digits:
+            value = raw.hex().upper()
+        elif way == in_number:
             try:
                 value = int(raw.hex())
             except ValueError:
                 value = raw  # no digits: kept as it came
+        elif way == in_byte and raw:
+            value = raw[0]
+        elif way == _CONTAINER:
+            has_tlv = True
+            _container(data, stream, charset, tlvs)
+            continue
+        elif way in _LENGTHS:
+            try:
+                size = _SIZES[raw] if way == in_ll else _SIZES[b"\xf0" + raw[:1]] * 100 + _SIZES[raw[1:]]
+            except KeyError:
+                raise _no_length(number, raw, size, stream.tell()) from None
+            raw = take(size)
+            value = read(raw, charset)
         else:
-            value = read(data[begin:stop], charset)
+            value = read(raw, charset)
         if number in fields:
             more.append((number, value))
         else:
             fields[number] = value
-        at = stop
+    if len(raw) < size:
+        # Only the last one can be cut. It is no value.
+        if more and more[-1][0] == number:
+            more.pop()
+        else:
+            del fields[number]
+        begin = len(data) - len(raw) - _LENGTH_BYTES.get(BITMAPS[number].length, 0) - 1
+        raise _Stopped(f"BMP {number:02X} has {size} bytes, only {len(raw)} are there", begin)
     return has_tlv
+
+
+def _no_length(number: int, raw: bytes, size: int, at: int) -> _Stopped:
+    """Why these bytes are no length LL or LLL; `at` is where they end."""
+    begin = at - len(raw) - 1
+    if len(raw) < size:
+        return _Stopped(f"BMP {number:02X} ends within its length", begin)
+    wrong = next(byte for byte in raw if not 0xF0 <= byte <= 0xF9)
+    return _Stopped(f"BMP {number:02X} has no length F0..F9 but {wrong:02X}", begin)
+
+
+def _container(data: bytes, stream: BytesIO, charset: Charset, tlvs: list[Tlv]) -> None:
+    """Read BMP 06 behind its number."""
+    at, end = stream.tell(), len(data)
+    begin, size = _tlv_length(data, at, end)
+    _objects(data, begin, min(begin + size, end), charset, 0, tlvs)
+    if begin + size > end:
+        raise _Stopped(f"the TLV container has {size} bytes, only {end - begin} are there", at - 1)
+    stream.seek(begin + size)
 
 
 def decode_tlv(data: bytes, *, charset: Charset = CP437) -> tuple[Tlv, ...]:
@@ -219,7 +243,8 @@ def decode_tlv(data: bytes, *, charset: Charset = CP437) -> tuple[Tlv, ...]:
 
 
 def _objects(data: bytes, at: int, end: int, charset: Charset, depth: int, out: list[Tlv]) -> None:
-    readers = _TAG_READERS
+    rules = _TAG_RULES
+    value: TlvValue
     while at < end:
         begin = at
         tag = data[at]
@@ -239,13 +264,16 @@ def _objects(data: bytes, at: int, end: int, charset: Charset, depth: int, out: 
         stop = at + size
         if stop > end:
             raise _Stopped(f"tag {tag:X} has {size} bytes, only {end - at} are there", begin)
-        read = readers.get(tag, _UNKNOWN)
-        if read is _UNKNOWN:
-            read = None if _is_constructed(tag) else _UNKNOWN
-        if read is not None:
-            out.append(Tlv(tag, read(data[at:stop], charset)))
+        way, read = rules.get(tag) or (_UNLISTED_CONTAINER if _is_constructed(tag) else _UNLISTED)
+        if way == _CONTAINER:
+            value = _inside(data, at, stop, charset, depth + 1)
+        elif way == _BINARY and size == 1:
+            value = data[at]
+        elif way == _PLAIN:
+            value = data[at:stop]
         else:
-            out.append(Tlv(tag, _inside(data, at, stop, charset, depth + 1)))
+            value = read(data[at:stop], charset)
+        out.append(Tlv(tag, value))
         at = stop
 
 

@@ -5,7 +5,7 @@ Source: fact sheet 3.3 (fields), 3.4 (BMP 60), 4.2 and 4.3 (tags).
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import msgspec
 
@@ -110,32 +110,36 @@ def read_information(message: Message) -> StatusInformation:
     """The typed view of a 04 0F. Never fails: what is not as it should be counts as not sent."""
     # Only what was sent is touched: this is read for every payment, and measured (bench/zvt.py).
     found: dict[str, Any] = {}
+    places, kinds = _PLACES, _KINDS
     for number, value in message.fields.items():
-        place = _FIELDS.get(number)
-        if place is not None and value.__class__ is place[1]:
-            found[place[0]] = value
+        if value.__class__ is kinds.get(number):
+            found[places[number]] = value
     if "contract_number" in found:
         found["contract_number"] = found["contract_number"].strip(" \0")
     if message.tlv:
-        _add_tags(message.tlv, found)
+        tags: dict[int, Value] = {}
+        _collect(message.tlv, tags)
+        _add_tags(tags, found)
+        for tlv in message.tlv:
+            if tlv.tag == DCC:
+                found["dcc"] = _dcc(tlv)
     if found.get("card_type") == SEE_TAG:
         del found["card_type"]  # terminals without an id send FF, too (5.4)
     return StatusInformation(**found)
 
 
-def _add_tags(tlvs: tuple[Tlv, ...], found: dict[str, Any]) -> None:
-    tags: dict[int, Value] = {}
-    _collect(tlvs, tags)
+def _add_tags(tags: dict[int, Value], found: dict[str, Any]) -> None:
+    places = _TAGS
     for tag, value in tags.items():
-        place = _TAGS.get(tag)
-        if place is None:
+        if tag not in places:
             continue
-        name, kind = place
-        if kind is HEXADECIMAL:
+        name, kind = places[tag]
+        if value.__class__ is kind:
+            if value.__class__ is not int or value <= _WHOLE_MAX:
+                found[name] = value
+        elif kind is HEXADECIMAL:
             # A token or an id that is a card number after all is not kept.
             found[name] = value.hex().upper() if isinstance(value, bytes) and not is_card_number(value) else ""
-        elif value.__class__ is kind and not (isinstance(value, int) and value > _WHOLE_MAX):
-            found[name] = value
     if found.get("card_type", SEE_TAG) == SEE_TAG and 0x41 in tags:
         found["card_type"] = _whole(tags[0x41])
     if not found.get("card_name"):
@@ -146,9 +150,6 @@ def _add_tags(tlvs: tuple[Tlv, ...], found: dict[str, Any]) -> None:
         found["tip_may_follow"] = bool((_whole(tags[0x1F3B]) or 0) & 0x01)
     if 0x1F6A in tags:
         found["remaining_minor"] = _signed(tags[0x1F6A])
-    for tlv in tlvs:
-        if tlv.tag == DCC:
-            found["dcc"] = _dcc(tlv)
 
 
 # LIMIT: the twelve digits of BMP 04. More is no amount and no trace number, but may be a card number.
@@ -165,6 +166,8 @@ _FIELDS: Final[dict[int, tuple[str, type]]] = {
     0x8C: ("operator_card_type", int), 0xA0: ("host_result", int), 0x60: ("totals", bytes),
 }  # fmt: skip
 """Where a BMP's value goes, and of what type it must be."""
+_PLACES: Final = {number: name for number, (name, _) in _FIELDS.items()}
+_KINDS: Final = {number: kind for number, (_, kind) in _FIELDS.items()}
 _TAGS: Final[dict[int, tuple[str, object]]] = {
     0x1F36: ("tip_minor", int), 0x1F25: ("cashback_minor", int), 0x43: ("aid", HEXADECIMAL),
     0x1F10: ("cardholder_check", int), 0x1F11: ("online", int), 0x1F12: ("technology", int),
@@ -188,10 +191,10 @@ def _collect(tlvs: tuple[Tlv, ...], into: dict[int, Value]) -> None:
     """The first value of each wanted tag, wherever it stands (fact sheet 4.1: nested and flat are both met)."""
     for tlv in tlvs:
         value = tlv.value
-        if isinstance(value, tuple):
+        if value.__class__ is tuple:
             _collect(value, into)
-        elif tlv.tag not in into:
-            into[tlv.tag] = value
+        else:
+            into.setdefault(tlv.tag, cast("Value", value))
 
 
 def _whole(value: object) -> int | None:

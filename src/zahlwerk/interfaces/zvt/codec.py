@@ -29,6 +29,7 @@ _TLV: Final = 0x06
 _TLV_ALLOWED_TAG_BYTES: Final = 4
 
 _STATUS_ENQUIRY: Final = 0x0501
+_STATUS_INFORMATION: Final = 0x040F
 _INTERMEDIATE: Final = 0x04FF
 _COMPLETION: Final = 0x060F
 _ABORT: Final = 0x061E
@@ -130,8 +131,8 @@ def _block(code: int, apdu: bytes, start: int, charset: Charset, answers: int) -
     has_tlv = False
     problem, position, opaque = "", None, b""
     try:
-        position_now = _head(code, apdu, start, charset, answers, head)
-        has_tlv = _fields(apdu, position_now, charset, fields, more, tlvs)
+        at = start if code == _STATUS_INFORMATION else _head(code, apdu, start, charset, answers, head)
+        has_tlv = _fields(apdu, at, charset, fields, more, tlvs)
     except _Stopped as stop:
         problem, position = stop.reason, stop.position
         opaque = _blank(apdu[stop.position :])
@@ -222,10 +223,12 @@ def _container(data: bytes, stream: BytesIO, charset: Charset, tlvs: list[Tlv]) 
     """Read BMP 06 behind its number."""
     at, end = stream.tell(), len(data)
     begin, size = _tlv_length(data, at, end)
-    _objects(data, begin, min(begin + size, end), charset, 0, tlvs)
-    if begin + size > end:
+    stop = begin + size
+    if stop > end:
+        _objects(data, begin, end, charset, 0, tlvs)
         raise _Stopped(f"the TLV container has {size} bytes, only {end - begin} are there", at - 1)
-    stream.seek(begin + size)
+    _objects(data, begin, stop, charset, 0, tlvs)
+    stream.seek(stop)
 
 
 def decode_tlv(data: bytes, *, charset: Charset = CP437) -> tuple[Tlv, ...]:
@@ -329,8 +332,6 @@ def _head(code: int, data: bytes, at: int, charset: Charset, answers: int, head:
     """Read what stands before the BMPs; where they begin."""
     if code >> 8 in {0x80, 0x84}:
         return _answer_head(code, data, at, charset, answers, head)
-    if code == 0x040F:
-        return at
     special = _SPECIAL_HEADS.get(code)
     if special is not None:
         return special(data, at, charset, answers, head)

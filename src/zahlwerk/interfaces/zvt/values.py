@@ -5,6 +5,7 @@ Source: fact sheet 3.1 (packing of digits, E as a masked digit, F as padding).
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Final
 
@@ -64,17 +65,21 @@ def _bytes(raw: bytes, _charset: Charset) -> Value:
 
 
 def _pan(raw: bytes, _charset: Charset) -> Value:
-    return mask_digits(raw.hex().upper().rstrip("F"))
+    digits = raw.hex().upper().rstrip("F")
+    return digits if _MASKED(digits) else mask_digits(digits)
 
 
 def _secret(raw: bytes, _charset: Charset) -> Value:
     return "*" * len(raw)
 
 
+# The usual mask, which is worth no counting: all but the last four.
+_MASKED: Final = re.compile(f"E+.{{0,{SHOWN_LAST}}}", re.DOTALL).fullmatch
+
+
 def mask_digits(digits: str) -> str:
     """A card number with E for every digit that must not be seen. One that is masked well enough stays as it is."""
-    # The usual mask first, which is worth no counting: all but the last four.
-    if digits.startswith("E") and len(digits.lstrip("E")) <= SHOWN_LAST:
+    if _MASKED(digits):
         return digits
     shown = sum(map(digits.count, "0123456789"))
     if shown <= SHOWN_FIRST + SHOWN_LAST and (shown < len(digits) or shown <= SHOWN_LAST):

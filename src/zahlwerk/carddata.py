@@ -88,8 +88,9 @@ def mask_pan(digits: str) -> str:
 
 def is_masked(text: str) -> bool:
     """True if the text is a masked card number: mask characters, and no more than ten digits."""
-    digits = sum(character.isdigit() for character in text)
-    return any(character in _MASK_CHARACTERS for character in text) and digits <= SHOWN_FIRST + SHOWN_LAST
+    if not any(mark in text for mark in _MASK_CHARACTERS):
+        return False
+    return sum(character.isdigit() for character in text) <= SHOWN_FIRST + SHOWN_LAST
 
 
 def contains_card_data(text: str) -> bool:
@@ -230,7 +231,7 @@ def _without_numbers(chain: str, *, keep_ends: bool) -> str:
     stars: list[int] = []
     ends = {*begins, count}
     free_from = 0
-    sums = _luhn_sums(digits) if len(begins) > 1 or count - _leading_zeros(digits, 0, count) <= DIGITS_MAX else ([], [])
+    sums: list[list[int]] = []
     for begin, group_end in zip(begins, [*begins[1:], count], strict=True):
         start = begin + _leading_zeros(digits, begin, group_end)
         if begin < free_from or group_end - start > DIGITS_MAX:
@@ -247,12 +248,19 @@ def _without_numbers(chain: str, *, keep_ends: bool) -> str:
     return "".join(out)
 
 
-def _number_end(digits: str, start: int, ends: set[int], sums: tuple[list[int], list[int]]) -> int:
-    """Where the longest card number from `start` ends, at the end of a group; 0 for none."""
+def _number_end(digits: str, start: int, ends: set[int], sums: list[list[int]]) -> int:
+    """Where the longest card number from `start` ends, at the end of a group; 0 for none.
+
+    `sums` is filled once it is needed: most chains of digits begin or end like no card number.
+    """
     low, high = _lengths(digits[start : start + PREFIX_MAX])
     for end in range(min(start + high, len(digits)), start + low - 1, -1):
+        if end not in ends:
+            continue
+        if not sums:
+            sums += _luhn_sums(digits)
         running = sums[(end - 1) % 2]
-        if end in ends and (running[end] - running[start]) % 10 == 0:
+        if (running[end] - running[start]) % 10 == 0:
             return end
     return 0
 

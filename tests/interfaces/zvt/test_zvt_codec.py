@@ -659,3 +659,17 @@ def test_a_value_that_is_cut_is_none(
     message = decode(apdu(0x040F, block))
     assert (message.fields, message.more) == (fields, more)
     assert (message.position, message.problem) == (position, problem)
+
+
+@pytest.mark.parametrize(
+    ("kind", "currency", "dcc"), [("03", "1F21020840", (12345, 840)), ("01", "1F21020840", None), ("03", "", None)]
+)
+def test_what_the_card_holder_pays_in_another_currency_is_the_foreign_amount(
+    kind: str, currency: str, dcc: tuple[int, int] | None
+) -> None:
+    """Fact sheet 4.2 (1F1D, 03 is foreign) and 4.3 (E2 holds 31)."""
+    amount = bytes.fromhex(f"1F1D01{kind} 1F2003012345 {currency}")
+    inside = bytes([0x31, len(amount)]) + amount
+    container = bytes([0xE2, len(inside)]) + inside
+    data = b"\x27\x00\x06" + bytes([len(container)]) + container
+    assert read_information(decode(make_apdu(0x040F, data), strict=True)).dcc == dcc

@@ -103,6 +103,7 @@ class StatusInformation(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 SEE_TAG: Final = 0xFF
 DCC: Final = 0xE2
+AMOUNT_KIND: Final = 0x1F1D
 FOREIGN: Final = 0x03
 
 
@@ -120,9 +121,10 @@ def read_information(message: Message) -> StatusInformation:
         tags: dict[int, Value] = {}
         _collect(message.tlv, tags)
         _add_tags(tags, found)
-        for tlv in message.tlv:
-            if tlv.tag == DCC:
-                found["dcc"] = _dcc(tlv)
+        if AMOUNT_KIND in tags:
+            for tlv in message.tlv:
+                if tlv.tag == DCC:
+                    found["dcc"] = _dcc(tlv)
     if found.get("card_type") == SEE_TAG:
         del found["card_type"]  # terminals without an id send FF, too (5.4)
     return StatusInformation(**found)
@@ -181,7 +183,7 @@ _TAGS: Final[dict[int, tuple[str, object]]] = {
 def _dcc(container: Tlv) -> tuple[int, int] | None:
     for amount in container.children:
         facts = {one.tag: one.value for one in amount.children}
-        if facts.get(0x1F1D) == FOREIGN:
+        if facts.get(AMOUNT_KIND) == FOREIGN:
             minor, number = _whole(facts.get(0x1F20)), _whole(facts.get(0x1F21))
             return None if minor is None or number is None else (minor, number)
     return None

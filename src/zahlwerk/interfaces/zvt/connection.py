@@ -136,17 +136,17 @@ class Connection:
         if self.profile.poll_s > 0 and self._poll is None and self.profile.connection == "keep":
             self._poll = asyncio.create_task(self._poll_for_ever())
 
-    async def register_with(self, profile: Profile) -> None:
-        """Register anew, and from now on, with another profile. Raises what `open` raises."""
+    async def register_with(self, config: int) -> None:
+        """Register anew, and from now on, with another config byte. Raises what `open` raises."""
         async with self._lock:
-            before, self.profile = self.profile, profile
+            before, self.config = self.config, config
             was_up = self._pump is not None
             try:
                 await self._ready()
-                if was_up or profile.registers != "always":
+                if was_up or self.profile.registers != "always":
                     await self._register()
             except BaseException:
-                self.profile = before
+                self.config = before
                 raise
 
     async def close(self) -> None:

@@ -393,12 +393,12 @@ class ZvtTerminal(Terminal):
             await todo()
 
     async def lock_keypad(self, locked: bool) -> None:
-        profile = self._connection.profile
-        config = (profile.config | Config.LOCK_PAYMENT) if locked else (profile.config & ~Config.LOCK_PAYMENT)
-        if config == profile.config:
+        now = self._connection.config
+        config = (now | Config.LOCK_PAYMENT) if locked else (now & ~Config.LOCK_PAYMENT)
+        if config == now:
             return
         with self._exclusive("the registration"):
-            await self._connection.register_with(profile.but(config=int(config)))
+            await self._connection.register_with(int(config))
 
     async def set_language(self, language: str) -> None:
         await self._connection.open()

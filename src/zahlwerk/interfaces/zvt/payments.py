@@ -617,10 +617,8 @@ class Payments:
         return self._unsettled
 
     def _by_receipt(self, receipt: int | None) -> Attempt | None:
-        for attempt in reversed(tuple(self._attempts.values())):
-            if receipt is not None and attempt.payment is not None and attempt.payment.sequence == receipt:
-                return attempt
-        return None
+        latest_first = reversed(tuple(self._attempts.values())) if receipt is not None else ()
+        return next((one for one in latest_first if one.payment and one.payment.sequence == receipt), None)
 
     def _remember(self, attempt: Attempt) -> None:
         self._attempts[attempt.request.reference] = attempt

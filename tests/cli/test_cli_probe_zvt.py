@@ -436,8 +436,10 @@ class _SerialTerminal:
 
     def _run(self) -> None:
         decoder = FrameDecoder()
-        while self._going:
+        while True:
             if not select.select([self.inside], [], [], 0.05)[0]:
+                if not self._going:
+                    return
                 continue
             data = os.read(self.inside, 4096)
             if not self._frames:
@@ -454,6 +456,9 @@ class _SerialTerminal:
             os.write(self.inside, encode_frame(answer))
 
     def close(self) -> None:
+        """Hear what is left on the line, then go. Idempotent."""
+        if not self._going:
+            return
         self._going = False
         self._thread.join(PATIENCE_S)
         os.close(self.inside)
@@ -482,6 +487,7 @@ class TestASerialLine:
         assert got.last["verdict"] == "This terminal suits: a ZVT terminal (DEMO 4.7), status 00: Ready."
         assert got.last["url"] == f"zvt+serial://{terminal.device}"
         assert got.last["terminal"]["terminal_id"] == "62071183"
+        terminal.close()  # it hears what is left on the line first
         assert terminal.heard == [ENQUIRY, OK]
 
     def test_a_device_alone_is_tried_as_kit_and_then_as_zvt(

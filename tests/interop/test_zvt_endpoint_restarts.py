@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ from tests.interop.test_zvt_fault_matrix import assert_true, end, request
 from tests.interop.zvt_world import ZvtWorld, describe
 
 from zahlwerk.carddata import is_masked
+from zahlwerk.clock import SystemClock
 from zahlwerk.errors import ConfigurationError, PaymentNotFound, TerminalError
 from zahlwerk.interfaces.zvt.endpoint import Serve, Stop, ZvtEndpoint
 from zahlwerk.interfaces.zvt.framing import PlainLink
@@ -323,6 +325,19 @@ class TestTheFile:
         assert (await file.load()).first_receipt == 2
 
 
+class Hurried(SystemClock):
+    """Ten seconds in one: pauses of a recovery over real sockets need not be waited for."""
+
+    def now_s(self) -> float:
+        return 10 * super().now_s()
+
+    async def sleep_until(self, deadline_s: float) -> None:
+        await super().sleep_until(deadline_s / 10)
+
+    def call_at(self, deadline_s: float, callback: Callable[[], None]) -> Callable[[], None]:
+        return super().call_at(deadline_s / 10, callback)
+
+
 class TestTheTerminalBehind:
     """What was written down is enough for another driver to find out what became of the payment."""
 
@@ -359,7 +374,7 @@ class TestTheTerminalBehind:
         running = (await disk.load()).running
         assert (running is None) is ((number, written) == (4, True))
         if running is not None:
-            another = connect(address)
+            another = connect(address, Context(clock=Hurried()))
             for _ in range(200):
                 try:
                     await another.open()

@@ -25,7 +25,9 @@ __all__ = [
     "mask_pan",
     "redact",
     "redact_bytes",
+    "redact_labelled",
     "refuse_card_data",
+    "refuse_split_card_data",
 ]
 
 DIGITS_MIN: Final = 12
@@ -76,6 +78,20 @@ _TRACK2_MIDDLE: Final = re.compile(r"(?<=\d{12})[=D](?=\d{4})")
 _TRACK2_REST: Final = re.compile(r"[=D]\d{4,30}F?\??")
 _DIGITS: Final = b"0123456789"
 _MASK_CHARACTERS: Final = "*X\u2022x#"
+
+
+# Check codes and PINs are three to twelve digits like any others: only the word before them tells.
+_LABELLED: Final = re.compile(
+    r"(?i)(?<![a-z])("
+    r"(?:cvc|cvv|cav|csc|cid|cvn)[ _-]?2?(?:[ _-]?code)?"
+    r"|pin(?:[ _-]?(?:block|code))?"
+    r"|card[ _-]?(?:security|verification)[ _-]?(?:code|value|number)|security[ _-]?code"
+    r"|(?:karten)?pr(?:ü|ue)f(?:nummer|ziffer|code)|geheimzahl"
+    r"|cryptogramme?|code[ _-]?(?:secret|di[ _-]sicurezza)"
+    r")([\"' ]{0,3}[:=#]?[\"' ]{0,3})(\d(?:[ .-]?\d){2,11}|[0-9a-f]{16})(?![\da-z])"
+)
+
+_FRAGMENT: Final = re.compile(r"[\d \t._\-/]*\d[\d \t._\-/]*")
 
 
 def mask_pan(digits: str) -> str:
@@ -155,6 +171,30 @@ def refuse_card_data(text: str, *, where: str) -> str:
     if contains_card_data(text):
         raise CardDataRefused(f"{where} holds what looks like a card number or track")
     return text
+
+
+def redact_labelled(text: str) -> str:
+    """The text with check codes and PINs starred out where a word says that they are some: `CVC: 123`."""
+    return _LABELLED.sub(lambda match: match[1] + match[2] + "*" * len(match[3]), text) if text else text
+
+
+def refuse_split_card_data(parts: tuple[str, ...], *, where: str) -> None:
+    """Card data that was cut into pieces, in neighbouring texts that hold little but digits; or a labelled code.
+
+    Raises:
+        CardDataRefused: naming `where`, never the data.
+    """
+    pieces: list[str] = []
+    for part in (*parts, ""):
+        if part and _FRAGMENT.fullmatch(part):
+            pieces.append(part)
+            continue
+        if len(pieces) > 1:
+            refuse_card_data("".join("".join(filter(str.isdecimal, piece)) for piece in pieces), where=where)
+        pieces = []
+    told = ": ".join(parts)
+    if redact_labelled(told) != told:
+        raise CardDataRefused(f"{where} holds what looks like a check code or PIN")
 
 
 def _encoded(text: str) -> bytes:

@@ -8,7 +8,12 @@
     │   ├── NotSupported           this terminal or interface lacks the operation
     │   ├── InvalidRequest         an amount, currency or field that cannot be sent
     │   ├── ConfigurationError     a URL, file or option is wrong or missing
-    │   └── CardDataRefused        a card number was about to be written down
+    │   ├── CardDataRefused        a card number was about to be written down
+    │   ├── ReferenceReused        another request under a reference that is taken
+    │   └── JournalError           the journal cannot be written or read
+    │       ├── JournalUnavailable disk full, read-only, database out of reach
+    │       ├── JournalDamaged     what stands there is not what was written
+    │       └── JournalHeld        another process writes it
     ├── RemoteError                the peer is at fault
     │   ├── RemoteProtocolError    bytes that break the protocol, with their position
     │   └── TerminalRefused        the terminal answered with an error of its own
@@ -30,6 +35,10 @@ __all__ = [
     "CardDataRefused",
     "ConfigurationError",
     "InvalidRequest",
+    "JournalDamaged",
+    "JournalError",
+    "JournalHeld",
+    "JournalUnavailable",
     "LinkError",
     "LinkLost",
     "LinkUnavailable",
@@ -39,6 +48,7 @@ __all__ = [
     "NotSupported",
     "PaymentNotFound",
     "PeerSilent",
+    "ReferenceReused",
     "RemoteError",
     "RemoteProtocolError",
     "TerminalBusy",
@@ -191,3 +201,31 @@ class CardDataRefused(LocalError):
     """A card number, track, PIN or check code was about to be written down; it was not."""
 
     remedy = "pass the masked number or the token instead"
+
+
+class JournalError(LocalError):
+    """The journal cannot be written or read; nothing was sent for lack of it."""
+
+    remedy = "see to the journal's disk or database; payments start again by themselves once it can be written"
+
+
+class JournalUnavailable(JournalError):
+    """Nothing can be written: disk full or read-only, database out of reach. Refused before money moves."""
+
+
+class JournalDamaged(JournalError):
+    """What stands in the journal is not what was written there."""
+
+    remedy = "keep a copy of the file, run `zahlwerk journal verify`, and begin a new journal or restore a copy"
+
+
+class JournalHeld(JournalError):
+    """Another process writes this journal; the message says who."""
+
+    remedy = "use the process that holds it, or end it first"
+
+
+class ReferenceReused(LocalError):
+    """Another request under a reference that is taken; the message shows both."""
+
+    remedy = "a new payment needs a new reference; the old one gives the old payment"

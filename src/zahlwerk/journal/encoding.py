@@ -1,0 +1,310 @@
+"""Rows in and out of bytes: the one place where entries are encoded, and so the one that card data cannot pass. Pure.
+
+What a register gives must be clean before anything is sent (`refuse_card_data_of`); what a terminal tells is starred
+out instead, for an entry about money that has moved must not be refused. Pictures that hold card data are left out.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import MISSING, fields
+from datetime import datetime
+from enum import Enum
+from types import MappingProxyType
+from typing import Final, TypeVar
+
+import msgspec
+
+from zahlwerk.carddata import redact, redact_bytes, redact_labelled, refuse_card_data, refuse_split_card_data
+from zahlwerk.errors import JournalDamaged
+from zahlwerk.journal.entries import Body
+from zahlwerk.lifecycle import PaymentState
+from zahlwerk.money import Currency, Money
+from zahlwerk.payment import (
+    Dcc,
+    EntryMode,
+    Original,
+    Outcome,
+    Payment,
+    PaymentKind,
+    PaymentRequest,
+    Receipt,
+    ReceiptKind,
+    TipPolicy,
+    UnknownTag,
+)
+
+__all__ = [
+    "decode_body",
+    "encode_body",
+    "identity_of",
+    "money_from",
+    "payment_from",
+    "payment_to",
+    "refuse_card_data_of",
+    "request_from",
+    "request_to",
+]
+
+PNG: Final = b"\x89PNG\r\n\x1a\n"
+# LIMIT: a picture (signature, receipt) in an entry; larger ones are named and left out.
+IMAGE_BYTES_MAX: Final = 256 * 1024
+# LIMIT: nesting of what a terminal or a caller hands over.
+DEPTH_MAX: Final = 16
+_encode: Final = msgspec.json.Encoder(order="deterministic").encode
+_decode: Final = msgspec.json.Decoder(dict[str, object]).decode
+T = TypeVar("T")
+
+NOT_WHAT_IS_PAID: Final = frozenset({
+    "language", "tip_policy", "unknown_tag", "unknown_tag_text", "silent", "active_tokens", "metadata",
+    "order_reference",
+})  # fmt: skip
+"""Fields of a request that change nothing about what is paid: they may differ when the same request comes again."""
+
+
+def encode_body(body: Body) -> bytes:
+    """The bytes of a body, keys in order, with everything that looks like card data starred out."""
+    return _encode(_clean(body, 0))
+
+
+def decode_body(data: bytes) -> dict[str, object]:
+    """A body out of its bytes.
+
+    Raises:
+        JournalDamaged: not a body.
+    """
+    try:
+        return _decode(data)
+    except (msgspec.MsgspecError, RecursionError) as exc:
+        raise JournalDamaged(f"an entry cannot be read: {exc}") from exc
+
+
+def refuse_card_data_of(request: PaymentRequest) -> None:
+    """Every text of a request is free of card data, also one that was split over several.
+
+    Raises:
+        CardDataRefused: naming the field, never the data. Nothing was written, nothing was sent.
+    """
+    for name, text in _texts_of(request):
+        refuse_card_data(text, where=name)
+        if redact_labelled(text) != text:
+            refuse_split_card_data((text,), where=name)
+    for key, text in request.metadata.items():
+        refuse_split_card_data((key, text), where=f"metadata {redact(key)[:24]!r}")
+    refuse_split_card_data(tuple(request.metadata.values()), where="metadata")
+    refuse_split_card_data(tuple(request.metadata), where="metadata")
+
+
+def _texts_of(request: PaymentRequest) -> Iterable[tuple[str, str]]:
+    for row in fields(request):
+        value: object = getattr(request, row.name)
+        if isinstance(value, str):
+            yield row.name, value
+    for key, text in request.metadata.items():
+        yield "metadata", key
+        yield "metadata", text
+    if request.original is not None:
+        yield "original", request.original.transaction_reference
+        yield "original", request.original.dcc_date
+    for token in request.active_tokens:
+        yield "active_tokens", token
+
+
+def _clean(value: object, depth: int) -> object:
+    if depth > DEPTH_MAX:
+        return "(nested too deep)"
+    match value:
+        case str():
+            return redact_labelled(redact(value))
+        case bool() | None:
+            return value
+        case int():
+            text = str(value)
+            clean = redact(text)
+            return value if clean == text else clean
+        case Mapping():
+            return {str(_clean(str(key), depth)): _clean_pair(str(key), item, depth) for key, item in value.items()}
+        case list() | tuple():
+            return [_clean(item, depth + 1) for item in value]
+        case _Image(text):
+            return text
+        case _:
+            return redact_labelled(redact(str(value)))
+
+
+def _clean_pair(key: str, value: object, depth: int) -> object:
+    """A value whose key says what it is: `{"cvc": "123"}`."""
+    if isinstance(value, str | int) and not isinstance(value, bool):
+        told = f"{key}: {value}"
+        if redact_labelled(told) != told:
+            return "*" * len(str(value))
+    return _clean(value, depth + 1)
+
+
+class _Image:
+    """A picture in base64, known to be free of card data."""
+
+    __match_args__ = ("text",)
+    __slots__ = ("text",)
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+
+
+def _image(data: bytes) -> object:
+    if len(data) > IMAGE_BYTES_MAX:
+        return f"(left out: {len(data)} bytes)"
+    if not data.startswith(PNG) or redact_bytes(data) != data:
+        return f"(left out: {len(data)} bytes that are no clean picture)"
+    return _Image(base64.b64encode(data).decode())
+
+
+# -- payments and requests
+
+
+def payment_to(payment: Payment) -> Body:
+    """A payment as a body; what has its default value is left out."""
+    return _plain_fields(payment)
+
+
+def request_to(request: PaymentRequest) -> Body:
+    """A request as a body."""
+    return _plain_fields(request)
+
+
+def identity_of(request: PaymentRequest) -> Body:
+    """What makes two requests under one reference the same."""
+    return {name: value for name, value in _plain_fields(request).items() if name not in NOT_WHAT_IS_PAID}
+
+
+def payment_from(body: object) -> Payment:
+    """A payment out of a body; fields that only newer versions know are ignored.
+
+    Raises:
+        JournalDamaged: not a payment.
+    """
+    return _built(Payment, body, _PAYMENT)
+
+
+def request_from(body: object) -> PaymentRequest:
+    """A request out of a body.
+
+    Raises:
+        JournalDamaged: not a request.
+    """
+    return _built(PaymentRequest, body, _REQUEST)
+
+
+def money_from(value: object) -> Money:
+    """`1250 CHF` in minor units.
+
+    Raises:
+        JournalDamaged: not an amount.
+    """
+    amount, _, code = str(value).partition(" ")
+    try:
+        return Money(int(amount), Currency.of(code))
+    except (ValueError, TypeError) as exc:
+        raise JournalDamaged("an entry holds what is no amount") from exc
+
+
+def _plain_fields(item: Payment | PaymentRequest | Receipt | Dcc | Original) -> dict[str, object]:
+    found: dict[str, object] = {}
+    for row in fields(item):
+        value: object = getattr(item, row.name)
+        if value is None or value is False or (isinstance(value, str | bytes | tuple | Mapping) and not value):
+            continue
+        if row.default is not MISSING and value == row.default:
+            continue
+        found[row.name] = _plain(value)
+    return found
+
+
+def _plain(value: object) -> object:
+    match value:
+        case Money():
+            return f"{value.amount} {value.currency.code}"
+        case Enum():
+            return value.value
+        case datetime():
+            return value.isoformat()
+        case bytes():
+            return _image(value)
+        case tuple():
+            return [_plain(item) for item in value]
+        case Receipt() | Dcc() | Original():
+            return _plain_fields(value)
+        case Mapping():
+            return {str(key): _plain(item) for key, item in value.items()}
+        case _:
+            return value
+
+
+def _built(kind: type[T], body: object, readers: Mapping[str, Callable[[object], object]]) -> T:
+    if not isinstance(body, Mapping):
+        raise JournalDamaged(f"an entry holds no {kind.__name__}")
+    try:
+        return kind(**{name: readers[name](value) for name, value in body.items() if name in readers})
+    except (ValueError, TypeError, KeyError, binascii.Error) as exc:
+        raise JournalDamaged(f"an entry holds no {kind.__name__} that can be read: {exc}") from exc
+
+
+def _text(value: object) -> str:
+    return str(value)
+
+
+def _number(value: object) -> int:
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise TypeError("not a whole number")
+    return value
+
+
+def _picture(value: object) -> bytes:
+    text = str(value)
+    return b"" if text.startswith("(") else base64.b64decode(text, validate=True)
+
+
+def _moment(value: object) -> datetime:
+    return datetime.fromisoformat(str(value))
+
+
+def _texts(value: object) -> tuple[str, ...]:
+    return tuple(map(str, value)) if isinstance(value, list) else ()
+
+
+def _words(value: object) -> Mapping[str, str]:
+    found = {str(key): str(item) for key, item in value.items()} if isinstance(value, Mapping) else {}
+    return MappingProxyType(found)
+
+
+def _receipts(value: object) -> tuple[Receipt, ...]:
+    return tuple(_built(Receipt, item, _RECEIPT) for item in value) if isinstance(value, list) else ()
+
+
+_RECEIPT: Final[Mapping[str, Callable[[object], object]]] = {
+    "kind": ReceiptKind, "text": _text, "image_png": _picture, "sequence": _number,
+}  # fmt: skip
+_DCC: Final[Mapping[str, Callable[[object], object]]] = {
+    "amount": money_from, "rate": _text, "markup": _text, "commission": money_from,
+}  # fmt: skip
+_ORIGINAL: Final[Mapping[str, Callable[[object], object]]] = {
+    "transaction_reference": _text, "acquirer_id": _number, "sequence": _number, "dcc_date": _text,
+}  # fmt: skip
+_PAYMENT: Final[Mapping[str, Callable[[object], object]]] = {
+    "reference": _text, "kind": PaymentKind, "outcome": Outcome, "state": PaymentState, "requested": money_from,
+    "approved": money_from, "tip": money_from, "cashback": money_from, "remaining": money_from, "available": money_from,
+    "dcc": lambda value: _built(Dcc, value, _DCC), "brand": _text, "masked_pan": _text, "aid": _text,
+    "entry_mode": EntryMode, "token": _text, "authorisation_code": _text, "response_code": _text,
+    "result_code": _number, "terminal_id": _text, "acquirer_id": _number, "sequence": _number,
+    "transaction_reference": _text, "terminal_time": _moment, "expires": _text, "voice_phone": _text,
+    "customer_text": _text, "attendant_text": _text, "e_signature_png": _picture, "receipts": _receipts,
+    "standalone": bool, "message": _text,
+}  # fmt: skip
+_REQUEST: Final[Mapping[str, Callable[[object], object]]] = {
+    "kind": PaymentKind, "amount": money_from, "tip": money_from, "cashback": money_from, "reference": _text,
+    "order_reference": _text, "language": _text, "tip_policy": TipPolicy, "partial_approval": bool,
+    "original": lambda value: _built(Original, value, _ORIGINAL), "authorisation_code": _text, "reason_code": _text,
+    "unknown_tag": UnknownTag, "unknown_tag_text": _text, "silent": bool, "active_tokens": _texts, "metadata": _words,
+}  # fmt: skip

@@ -1,0 +1,179 @@
+"""One payment's rows, in the order in which things may happen: written before they do.
+
+`Steps` is the witness that the terminal is given. Two waits for the disk per payment: before the request leaves, and
+before the decision about the approval does. What an approved payment came to is written without waiting for it: after
+a crash the decision is there, and the terminal tells the rest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from zahlwerk.errors import JournalError, MoneyMoved, TerminalError
+from zahlwerk.journal.encoding import payment_to, request_to
+from zahlwerk.journal.entries import EntryKind
+from zahlwerk.journal.records import Record, unknown_payment
+from zahlwerk.lifecycle import PaymentState
+from zahlwerk.money import Money
+from zahlwerk.payment import Outcome, Payment, PaymentKind, PaymentRequest
+from zahlwerk.terminal import Decision, Evidence, Witness
+
+if TYPE_CHECKING:
+    from zahlwerk.journal.journal import Journal, Step
+
+__all__ = ["Steps"]
+
+
+class Steps(Witness):
+    """Writes what happens to one payment; made for one attempt."""
+
+    def __init__(self, journal: Journal, terminal: str, request: PaymentRequest, outer: Witness, *, actor: str) -> None:
+        """Args:
+        outer: the caller's own witness, who decides.
+        """
+        self._journal = journal
+        self._terminal = terminal
+        self._request = request
+        self._outer = outer
+        self._actor = actor
+        self._asks = type(outer) is not Witness
+        self.sent = False
+        """The intent is durable; the request may have left."""
+        self._decided = False
+        self._refused_to_send = False
+
+    # -- the witness
+
+    async def sending(self, evidence: Evidence) -> None:
+        await self._outer.sending(evidence)
+        if self.sent:
+            return
+        try:
+            await self._write((*self._asked(), (EntryKind.SENT, {"evidence": dict(evidence)})))
+        except JournalError:
+            self._refused_to_send = True
+            raise
+        self.sent = True
+
+    async def approved(self, payment: Payment) -> Decision:
+        kind = EntryKind.HELD if self._request.kind is PaymentKind.AUTHORISATION else EntryKind.APPROVED
+        told: Step = (kind, {"payment": payment_to(payment.but(state=PaymentState(kind.value)))})
+        if not self.sent:  # a terminal that asks its witness about approvals only
+            await self.sending({})
+        if not self._asks:
+            await self._write((told, *self._decision(Decision(confirm=True), payment)), payment.sequence)
+            self._decided = True
+            return Decision(confirm=True)
+        # The register may be told of the approval by the outer witness: it must be durable by then.
+        await self._write((told,), payment.sequence)
+        try:
+            decision = await self._outer.approved(payment)
+        except Exception:
+            await self._write(self._decision(Decision(confirm=False), payment), payment.sequence)
+            raise
+        await self._write(self._decision(decision, payment), payment.sequence)
+        self._decided = True
+        return decision
+
+    async def amount_for(self, amount: Money, reasons: tuple[Mapping[str, int], ...]) -> Money:
+        return await self._outer.amount_for(amount, reasons)
+
+    def _decision(self, decision: Decision, payment: Payment) -> tuple[Step, ...]:
+        is_hold = self._request.kind is PaymentKind.AUTHORISATION
+        if decision.confirm:
+            if is_hold:
+                return ()  # held is held: nothing is taken yet
+            amount = decision.amount or payment.approved
+            body = {"amount": f"{amount.amount} {amount.currency.code}"} if decision.amount and amount else {}
+            return ((EntryKind.CONFIRMING, body),)
+        return ((EntryKind.RELEASING if is_hold else EntryKind.ROLLING_BACK, {}),)
+
+    # -- how it ended
+
+    async def ended(self, payment: Payment) -> Payment:
+        """The terminal's last word."""
+        record = await self._record()
+        before = self._asked() if record is None else ()
+        if record is None:
+            sent: Step = (EntryKind.SENT, {"evidence": {}})
+            never_left = payment.outcome is not Outcome.APPROVED and not self.sent
+            before = (
+                before
+                if never_left and payment.state in {PaymentState.ABORTED, PaymentState.FAILED}
+                else (*before, sent)
+            )
+        try:
+            written = self._journal.end(
+                record if record is not None else self._blank(), payment, before=before, actor=self._actor
+            )
+            # An approval whose decision is durable needs no further wait; recovery would find the same.
+            if not (self._decided and payment.outcome is Outcome.APPROVED):
+                await written
+        except JournalError:
+            self._journal.keep(self._request.reference, self._terminal, payment)
+        return payment
+
+    async def raised(self, error: TerminalError) -> None:
+        """The terminal, the journal or the caller's witness refused."""
+        no_money = error.money_moved is MoneyMoved.NO
+        try:
+            record = await self._record()
+        except JournalError:
+            record = None
+        if self._refused_to_send:
+            # Whether the intent became durable is not known; that it never left is.
+            self._journal.keep(self._request.reference, self._terminal, self._failed(error), started=False)
+            return
+        if record is not None and record.state not in {PaymentState.REQUESTED, PaymentState.SENT}:
+            # The caller's witness, or the journal, failed over an approval: what the terminal made of it is asked.
+            no_money = False
+        if record is None and not no_money:
+            return
+        payment = self._failed(error) if no_money else unknown_payment(record or self._blank(), str(error))
+        before = self._asked() if record is None else ()
+        try:
+            await self._journal.end(
+                record if record is not None else self._blank(), payment,
+                why=str(error), started=not no_money, before=before, actor=self._actor,
+            )  # fmt: skip
+        except JournalError:
+            self._journal.keep(self._request.reference, self._terminal, payment, started=not no_money)
+
+    def abandoned(self) -> None:
+        """The caller went away in the middle."""
+        record = self._journal.peek(self._request.reference)
+        if record is None or not record.is_open or record.state is PaymentState.HELD:
+            return
+        payment = unknown_payment(record, "the caller went away")
+        self._journal.end(record, payment, why="the caller went away", actor=self._actor)
+
+    # -- inside
+
+    def _asked(self) -> tuple[Step, ...]:
+        return ((EntryKind.REQUESTED, {"request": request_to(self._request)}),)
+
+    def _blank(self) -> Record:
+        """A payment of which nothing is written yet."""
+        return Record(
+            reference=self._request.reference, terminal=self._terminal, state=PaymentState.REQUESTED,
+            first=0, last=0, since="", moment="", request=self._request,
+        )  # fmt: skip
+
+    async def _record(self) -> Record | None:
+        """What is written of this attempt; None while that is nothing."""
+        if not self.sent and not self._refused_to_send:
+            return None
+        return await self._journal.find(self._request.reference)
+
+    def _failed(self, error: TerminalError) -> Payment:
+        return Payment(
+            reference=self._request.reference, kind=self._request.kind, outcome=Outcome.FAILED,
+            state=PaymentState.FAILED, requested=self._request.total, message=str(error),
+        )  # fmt: skip
+
+    async def _write(self, steps: Sequence[Step], sequence: int | None = None) -> None:
+        if steps:
+            await self._journal.write(
+                self._request.reference, self._terminal, steps, sequence=sequence, actor=self._actor
+            )

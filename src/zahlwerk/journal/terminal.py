@@ -1,0 +1,381 @@
+"""`JournaledTerminal`: any terminal, each step durable before it is taken, each reference paid at most once."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Final
+
+from zahlwerk.errors import (
+    InvalidRequest,
+    JournalError,
+    MoneyMoved,
+    PaymentNotFound,
+    TerminalBusy,
+    TerminalError,
+    TerminalRefused,
+)
+from zahlwerk.events import LinkChanged, Notice, Printer, StandalonePayment, TerminalEvent, TerminalStatus
+from zahlwerk.hold import HoldId
+from zahlwerk.journal.encoding import payment_to, refuse_card_data_of
+from zahlwerk.journal.entries import EntryKind
+from zahlwerk.journal.journal import Running
+from zahlwerk.journal.records import Record, must_be_same, unknown_payment
+from zahlwerk.journal.recovery import Recovery
+from zahlwerk.journal.steps import Steps
+from zahlwerk.journal.undoing import note_undoing
+from zahlwerk.lifecycle import PaymentState
+from zahlwerk.money import Money
+from zahlwerk.payment import Outcome, Payment, PaymentKind, PaymentRequest, Receipt, ReceiptKind
+from zahlwerk.terminal import (
+    CONFIRM_ALL,
+    Answer,
+    Capabilities,
+    Dialog,
+    Evidence,
+    Maintenance,
+    OpenEntry,
+    Period,
+    ShiftInfo,
+    Terminal,
+    TerminalInfo,
+    Totals,
+    Witness,
+)
+
+if TYPE_CHECKING:
+    from zahlwerk.journal.journal import Journal
+
+__all__ = ["JournaledTerminal"]
+
+_SETTLING: Final = {PaymentState.CAPTURING, PaymentState.RELEASING, PaymentState.UNKNOWN}
+
+
+class JournaledTerminal(Terminal):
+    """A terminal with a journal around it. Made by `Journal.wrap`; what need not be written goes straight through."""
+
+    def __init__(self, journal: Journal, inner: Terminal, *, name: str, actor: str = "") -> None:
+        super().__init__()
+        self.inner = inner
+        """The terminal itself, for what its interface has beyond the port."""
+        self.name = name
+        self.actor = actor or f"register at {name}"
+        self.journal = journal
+        self.link_faults = inner.link_faults
+        self.recovery = Recovery(self)
+        self._turn = asyncio.Lock()
+        self._paying = False
+        self._opened = False
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._stop_listening = inner.listen(self._heard)
+
+    # -- the connection
+
+    async def open(self) -> None:
+        await self.inner.open()
+        if not self._opened:
+            self._opened = True
+            self.recovery.start()
+
+    async def close(self) -> None:
+        await self.recovery.stop()
+        await self.inner.close()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._stop_listening()
+        self.journal.terminals.pop(self.name, None)
+        self._hub.close()
+
+    def kill(self) -> None:
+        """Stop as a crash would. For simulations."""
+        self.recovery.kill()
+        self._stop_listening()
+        for task in self._tasks:
+            task.cancel()
+
+    # -- payments
+
+    async def transact(self, request: PaymentRequest, *, witness: Witness = CONFIRM_ALL) -> Payment:
+        """As the port says, and exactly once: the same request again gives the same payment.
+
+        Raises:
+            ReferenceReused: another request under this reference.
+            CardDataRefused: the request holds card data.
+            JournalUnavailable: nothing can be written now, so nothing was sent.
+        """
+        refuse_card_data_of(request)
+        running = self.journal.running.get(request.reference)
+        if running is not None:
+            return await self._join(running, request)
+        done: asyncio.Future[Payment] = asyncio.get_running_loop().create_future()
+        done.add_done_callback(lambda future: future.cancelled() or future.exception())
+        self.journal.running[request.reference] = Running(request, self.name, done)
+        try:
+            payment = await self._once(request, witness)
+        except Exception as exc:
+            done.set_exception(exc)
+            raise
+        except BaseException:
+            done.cancel()
+            raise
+        else:
+            done.set_result(payment)
+            return payment
+        finally:
+            del self.journal.running[request.reference]
+
+    async def _join(self, running: Running, request: PaymentRequest) -> Payment:
+        record = await self.journal.find(request.reference)
+        if record is not None:
+            must_be_same(record, request)
+        try:
+            return await asyncio.shield(running.done)
+        except asyncio.CancelledError:
+            if not running.done.cancelled():
+                raise
+            # Whoever started it went away; what became of it is found out.
+            return await self.transact(request)
+
+    async def _once(self, request: PaymentRequest, witness: Witness) -> Payment:
+        await self.journal.ensure_writable()
+        known = await self.journal.find(request.reference)
+        if known is not None:
+            must_be_same(known, request)
+            if not known.may_be_tried_again:
+                return await self._known(known)
+        if self._paying:
+            raise TerminalBusy(f"the terminal {self.name} is taking another payment")
+        self._paying = True
+        try:
+            async with self._turn:
+                await self.recovery.settle_past()
+                return await self._carry_out(request, witness)
+        finally:
+            self._paying = False
+            self.recovery.nudge()
+
+    async def _known(self, record: Record) -> Payment:
+        """The payment that was made before; an open one is asked about at the terminal that it runs at."""
+        if not record.is_unsettled:
+            return payment_of(record)
+        owner = self.journal.terminals.get(record.terminal)
+        if owner is None:
+            return unknown_payment(record, f"the terminal {record.terminal!r} is not connected")
+        return await owner.resolve(record)
+
+    async def resolve(self, record: Record) -> Payment:
+        """Ask the terminal now what became of an open payment."""
+        async with self._turn:
+            fresh = await self.journal.find(record.reference)
+            if fresh is None or not fresh.is_unsettled:
+                return payment_of(fresh) if fresh is not None else unknown_payment(record, "nothing is written of it")
+            try:
+                return await self.recovery.ask(fresh)
+            except JournalError:
+                raise
+            except TerminalError as exc:
+                return unknown_payment(fresh, str(exc))
+
+    async def _carry_out(self, request: PaymentRequest, witness: Witness) -> Payment:
+        steps = Steps(self.journal, self.name, request, witness, actor=self._actor_of(request))
+        try:
+            payment = await self.inner.transact(request, witness=steps)
+        except TerminalError as exc:
+            await steps.raised(exc)
+            raise
+        except BaseException:
+            steps.abandoned()
+            raise
+        payment = await steps.ended(payment)
+        if payment.outcome is Outcome.APPROVED and request.kind in {PaymentKind.REVERSAL, PaymentKind.REFUND}:
+            await note_undoing(self.journal, self.name, request, payment)
+        return payment
+
+    async def settle(self, hold: HoldId, amount: Money | None) -> Payment:
+        """Capture or release a hold, once: the same again gives the same payment, another settlement is refused."""
+        await self.journal.ensure_writable()
+        async with self._turn:
+            record = await self._record_of(hold)
+            if record.state in {PaymentState.CAPTURED, PaymentState.RELEASED}:
+                return _settled_before(record, amount)
+            if record.state in _SETTLING:
+                _must_settle_the_same(record, amount)
+            return await self.recovery.settle_hold(record, hold, amount)
+
+    async def _record_of(self, hold: HoldId) -> Record:
+        """The payment behind a hold; one that this journal has never seen is taken in."""
+        if not (hold.isascii() and hold.isdecimal() and len(hold) <= 18):
+            raise InvalidRequest(f"not a hold of this terminal: {hold[:32]!r}", remedy="pass the id that hold() gave")
+        sequence = int(hold)
+        for record in self.journal.open_records(self.name):
+            if record.sequence == sequence and record.is_hold:
+                return record
+        for record in await self.journal.by_sequence(self.name, sequence):
+            if record.state in {PaymentState.CAPTURED, PaymentState.RELEASED}:
+                return record
+        reference = f"hold-{self.name}-{hold}-{self.journal.head.number}"[:48]
+        payment = Payment(
+            reference=reference, kind=PaymentKind.AUTHORISATION, outcome=Outcome.APPROVED, state=PaymentState.HELD,
+            sequence=sequence, message="opened elsewhere",
+        )  # fmt: skip
+        await self.journal.write(
+            reference, self.name, [(EntryKind.HELD, {"payment": payment_to(payment)})], sequence=sequence
+        )
+        return await self.journal.record(reference)
+
+    async def extend(self, seconds: int, text: str = "") -> None:
+        await self.inner.extend(seconds, text)
+
+    async def abort(self, *, silent: bool = False) -> None:
+        await self.inner.abort(silent=silent)
+
+    async def lookup(
+        self, reference: str = "", *, sequence: int | None = None, evidence: Evidence | None = None
+    ) -> Payment:
+        """What became of a payment: from the journal if it is settled there, else asked at the terminal now."""
+        record = await self.journal.find(reference) if reference else None
+        if record is None and sequence is not None:
+            record = next(iter(await self.journal.by_sequence(self.name, sequence)), None)
+        if record is None:
+            if evidence is None and reference and sequence is None:
+                raise PaymentNotFound(f"the journal knows no payment {reference!r}")
+            return await self.inner.lookup(reference, sequence=sequence, evidence=evidence)
+        running = self.journal.running.get(record.reference)
+        if running is not None:
+            raise TerminalBusy("this payment is still running")
+        return await self._known(record)
+
+    # -- what comes by itself
+
+    def _heard(self, event: TerminalEvent) -> None:
+        match event:
+            case StandalonePayment(payment):
+                self._spawn(self.recovery.take_in(payment))
+            case LinkChanged(connected=True):
+                self.recovery.link_is_back()
+        self._hub.emit(event)
+
+    def emit(self, event: TerminalEvent) -> None:
+        """Tell whoever listens to this terminal."""
+        self._hub.emit(event)
+
+    def journal_failed(self, trouble: JournalError) -> None:
+        """Nothing can be written: whoever watches the terminal is told."""
+        self._hub.emit(Notice(f"payments are refused: {trouble}", source="journal"))
+
+    def _spawn(self, work: object) -> None:
+        assert asyncio.iscoroutine(work)
+        task: asyncio.Task[None] = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def _actor_of(self, request: PaymentRequest) -> str:
+        return request.metadata.get("actor", "")[:64] or self.actor
+
+    @property
+    def turn(self) -> asyncio.Lock:
+        """Held by whoever asks the terminal about money: a payment, a settlement, recovery."""
+        return self._turn
+
+    # -- what goes straight through
+
+    @property
+    def capabilities(self) -> Capabilities:
+        return self.inner.capabilities
+
+    async def info(self) -> TerminalInfo:
+        return await self.inner.info()
+
+    async def status(self) -> TerminalStatus:
+        return await self.inner.status()
+
+    async def open_entries(self) -> tuple[OpenEntry, ...]:
+        return await self.inner.open_entries()
+
+    async def open_shift(self, *, attendant: str = "", attendant_number: int | None = None) -> ShiftInfo:
+        return await self.inner.open_shift(attendant=attendant, attendant_number=attendant_number)
+
+    async def close_shift(self) -> ShiftInfo:
+        return await self.inner.close_shift()
+
+    async def totals(self, period: Period = Period.SHIFT) -> Totals:
+        """The terminal's figures; what they prove about open payments is taken in."""
+        await self._settle_what_can_be()
+        totals = await self.inner.totals(period)
+        await self.recovery.took_totals(totals, closed=False)
+        return totals
+
+    async def end_of_day(self) -> Totals:
+        """Close the booking period. Open payments are asked about first: afterwards the terminal may not know them."""
+        await self._settle_what_can_be()
+        totals = await self.inner.end_of_day()
+        await self.recovery.took_totals(totals, closed=True)
+        return totals
+
+    async def _settle_what_can_be(self) -> None:
+        async with self._turn:
+            await self.recovery.settle_past()
+
+    async def receipt(self, kind: ReceiptKind = ReceiptKind.MERCHANT, *, number: int | None = None) -> Receipt:
+        return await self.inner.receipt(kind, number=number)
+
+    async def print(self, text: str = "", *, image_png: bytes = b"", double_height: bool = False,
+                    double_width: bool = False, inverse: bool = False, more: bool = False) -> Printer:  # fmt: skip
+        return await self.inner.print(
+            text,
+            image_png=image_png,
+            double_height=double_height,
+            double_width=double_width,
+            inverse=inverse,
+            more=more,
+        )
+
+    async def ask(self, dialog: Dialog) -> Answer:
+        return await self.inner.ask(dialog)
+
+    async def cancel_ask(self) -> None:
+        await self.inner.cancel_ask()
+
+    async def scan(self, *, title: str = "", text: str = "", timeout_s: float = 60.0) -> str:
+        return await self.inner.scan(title=title, text=text, timeout_s=timeout_s)
+
+    async def maintain(self, work: Maintenance, *, acquirer_id: int | None = None, text: str = "") -> None:
+        await self.inner.maintain(work, acquirer_id=acquirer_id, text=text)
+
+    async def lock(self) -> None:
+        await self.inner.lock()
+
+    async def unlock(self) -> None:
+        await self.inner.unlock()
+
+    async def set_language(self, language: str) -> None:
+        await self.inner.set_language(language)
+
+
+def payment_of(record: Record) -> Payment:
+    """The payment of a record that is settled or held."""
+    if record.payment is None:
+        return unknown_payment(record, "the journal does not say")
+    return record.payment.but(state=record.state, reference=record.reference)
+
+
+def _settled_before(record: Record, amount: Money | None) -> Payment:
+    payment = payment_of(record)
+    same = payment.approved == amount if record.state is PaymentState.CAPTURED else amount is None
+    if not same:
+        raise TerminalRefused(
+            f"this hold was {record.state.value} before",
+            money_moved=payment.money_moved,
+            remedy="refund the difference",
+        )
+    return payment
+
+
+def _must_settle_the_same(record: Record, amount: Money | None) -> None:
+    wanted = amount.amount if amount is not None else None
+    if record.confirms is None:
+        return
+    if record.confirms is not (amount is not None) or (record.confirms and record.decided_minor != wanted):
+        raise TerminalRefused(
+            "nobody knows yet what became of the former settlement of this hold",
+            money_moved=MoneyMoved.MAYBE,
+            remedy="look it up first",
+        )

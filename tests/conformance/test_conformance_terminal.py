@@ -36,6 +36,8 @@ from zahlwerk.interfaces.kit.endpoint import KitEndpoint, Serve, Stop
 from zahlwerk.interfaces.kit.framing import Link, PlainLink
 from zahlwerk.interfaces.kit.register import Options, RegisterSide
 from zahlwerk.interfaces.kit.serial_link import SerialLink
+from zahlwerk.journal import Journal
+from zahlwerk.journal.sqlite import SqliteStore
 from zahlwerk.lifecycle import PaymentState
 from zahlwerk.money import Money
 from zahlwerk.payment import (
@@ -69,7 +71,7 @@ from zahlwerk.virtual.deck import deck
 from zahlwerk.virtual.settings import Settings
 from zahlwerk.virtual.terminal import VirtualTerminal
 
-VIA = ("virtual", "memory", "serial", "tcp", "websocket", "zvt")
+VIA = ("virtual", "memory", "serial", "tcp", "websocket", "zvt", "journal", "zvt+journal")
 
 
 @dataclass
@@ -110,12 +112,16 @@ async def rig(via: str, **settings: Any) -> AsyncIterator[Rig]:
             endpoint = listen(f"kit+{'tcp' if via == 'tcp' else 'ws'}://127.0.0.1:0", virtual)
             terminal = connect(await endpoint.start())
             stack.push_async_callback(endpoint.close)
-        elif via == "zvt":
+        elif via in {"zvt", "zvt+journal"}:
             endpoint = listen("zvt+tcp://127.0.0.1:0", virtual)
             terminal = connect(f"{await endpoint.start()}?currency=CHF&poll=0")
             stack.push_async_callback(endpoint.close)
         elif via in {"memory", "serial"}:
             terminal = await behind_memory(virtual, stack, serial=via == "serial")
+        if "journal" in via:
+            journal = await Journal.open(SqliteStore(None, threaded=False))
+            terminal = journal.wrap(terminal, name="till-1")
+            stack.push_async_callback(journal.close)
         stack.push_async_callback(virtual.close)
         stack.push_async_callback(terminal.close)
         await terminal.open()
@@ -182,7 +188,7 @@ ZVT_CANNOT = {
 
 @pytest.fixture(autouse=True)
 def _only_what_zvt_can(request: pytest.FixtureRequest) -> None:
-    name = request.node.name
+    name = request.node.name.replace("[zvt+journal", "[zvt")
     if "[zvt" in name:
         for beginning, why in ZVT_CANNOT.items():
             if name.startswith(beginning) and name[len(beginning) : len(beginning) + 1] in {"", "[", "]", "-"}:
@@ -276,7 +282,7 @@ class TestPayments:
                                  payment.tip, payment.masked_pan, bool(payment.e_signature_png), payment.voice_phone,
                                  payment.entry_mode, here.charged()))  # fmt: skip
                 assert here.charged() == (payment.approved.amount if payment.approved else 0)
-        if via == "zvt":  # which carries no signature, no telephone number, and three kinds of entry
+        if "zvt" in via:  # which carries no signature, no telephone number, and three kinds of entry
             outcomes = [(*outcome[:6], outcome[9]) for outcome in outcomes]
         assert outcomes[0] == outcomes[1]
 
@@ -637,7 +643,7 @@ class TestDevice:
     async def test_a_dialog_can_be_cancelled(self, via: str) -> None:
         async with rig(via, card="none") as it:
             task = asyncio.create_task(
-                it.terminal.ask(Dialog(text="?", input=DialogInput.NOTHING if via == "zvt" else DialogInput.TEXT))
+                it.terminal.ask(Dialog(text="?", input=DialogInput.NOTHING if "zvt" in via else DialogInput.TEXT))
             )
             await it.until(lambda: it.virtual.state.name == "DIALOG")
             await it.terminal.cancel_ask()

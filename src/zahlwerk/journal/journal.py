@@ -19,7 +19,7 @@ from zahlwerk.clock import Clock, SystemClock
 from zahlwerk.errors import InvalidRequest, JournalDamaged, JournalError, JournalUnavailable, PaymentNotFound
 from zahlwerk.journal.encoding import encode_body, payment_to
 from zahlwerk.journal.entries import Body, Draft, EntryKind, Head, Row
-from zahlwerk.journal.records import ENDINGS, Record, advanced, fold, path
+from zahlwerk.journal.records import ENDINGS, Record, applied, fold, path
 from zahlwerk.journal.store import Holder, Store, store_at
 from zahlwerk.journal.verify import Verdict, verify
 from zahlwerk.journal.writer import Writer
@@ -320,7 +320,7 @@ class Journal:
             draft = Draft(kind, terminal, reference, data, actor or self.actor, sequence)
             row = Row(0, "", terminal, reference, kind.value, draft.actor, sequence, data, b"")
             was_open = record is not None and record.is_open
-            record = advanced(record, row, kind, body)
+            record = applied(record, row)  # out of the bytes: what is remembered is what a restart would read
             if record.is_open and not was_open:
                 draft = replace(draft, opens=True)
             elif was_open and not record.is_open:

@@ -24,7 +24,6 @@ __all__ = [
     "FIRST",
     "RETRYABLE",
     "Record",
-    "advanced",
     "amount_of",
     "applied",
     "described",
@@ -76,6 +75,8 @@ class Record:
     evidence: Evidence = field(default_factory=lambda: MappingProxyType({}))
     payment: Payment | None = None
     """What is known of its outcome; for an open one, what was known last."""
+    shown: Payment | None = None
+    """The approval as it was shown before anything was decided about it."""
     sequence: int | None = None
     confirms: bool | None = None
     """The decision that may have left: confirm or capture (True), roll back or release (False); None for none."""
@@ -118,8 +119,8 @@ class Record:
         told["confirm"] = {True: "1", False: "0", None: "none"}[self.confirms]
         if self.sequence is not None:
             told["sequence"] = str(self.sequence)
-        if self.payment is not None and self.payment.approved is not None:
-            told["approved_minor"] = str(self.payment.approved.amount)
+        if self.shown is not None and self.shown.approved is not None:
+            told["approved_minor"] = str(self.shown.approved.amount)
         if self.decided_minor is not None:
             told["amount_minor"] = str(self.decided_minor)
         return told
@@ -189,12 +190,7 @@ def applied(record: Record | None, row: Row) -> Record:
         kind = EntryKind(row.kind)
     except ValueError:
         raise JournalDamaged(f"entry {row.number} is of an unknown kind: {row.kind[:32]!r}") from None
-    return advanced(record, row, kind, decode_body(row.body))
-
-
-def advanced(record: Record | None, row: Row, kind: EntryKind, body: Body) -> Record:
-    """The same, for a row whose body is at hand."""
-    state = state_of(kind)
+    state, body = state_of(kind), decode_body(row.body)
     if record is None or (state is _S.REQUESTED and record.may_be_tried_again):
         return _begun(record, row, state, body)
     changed = replace(record, last=row.number, moment=row.moment)
@@ -216,6 +212,7 @@ def _begun(record: Record | None, row: Row, state: PaymentState | None, body: Bo
     if state not in FIRST:
         raise JournalDamaged(f"entry {row.number} says {row.kind} of {row.reference!r}, which nobody asked for")
     request = request_from(body["request"]) if "request" in body else None
+    payment = payment_from(body["payment"]) if "payment" in body else None
     return Record(
         reference=row.reference,
         terminal=row.terminal,
@@ -225,7 +222,8 @@ def _begun(record: Record | None, row: Row, state: PaymentState | None, body: Bo
         since=record.since if record is not None else row.moment,
         moment=row.moment,
         request=request,
-        payment=payment_from(body["payment"]) if "payment" in body else None,
+        payment=payment,
+        shown=payment if state is _S.HELD else None,
         sequence=row.sequence,
         attempt=record.attempt + 1 if record is not None else 1,
     )
@@ -244,7 +242,9 @@ def _told(record: Record, kind: EntryKind, body: Body) -> Record:
         case EntryKind.ROLLING_BACK | EntryKind.RELEASING:
             return replace(record, payment=payment, confirms=False, decided_minor=None)
         case EntryKind.HELD:
-            return replace(record, payment=payment, confirms=None, decided_minor=None, doubt="")
+            return replace(record, payment=payment, shown=payment, confirms=None, decided_minor=None, doubt="")
+        case EntryKind.APPROVED:
+            return replace(record, payment=payment, shown=payment)
         case EntryKind.REVERSED | EntryKind.REFUNDED:
             undone = (*record.undone_by, str(body.get("by", "")))
             return replace(record, undone_by=undone, payment=_in_state(record.payment, record.state))

@@ -171,7 +171,7 @@ class Recovery:
             return await self._not_told(record, found.message)
         amount = None
         if record.confirms:
-            approved = record.payment.approved if record.payment is not None else None
+            approved = record.shown.approved if record.shown is not None else None
             limit = approved or (record.request.total if record.request is not None else None)
             if limit is None:
                 return await self._not_told(record, "the journal does not say what was to be captured")
@@ -191,7 +191,7 @@ class Recovery:
             kind = EntryKind.RELEASING if amount is None else EntryKind.CAPTURING
             await self._journal.write(record.reference, record.terminal, [(kind, body)], sequence=record.sequence)
             record = await self._journal.record(record.reference)
-        held = record.payment
+        held = record.shown
         try:
             payment = await self._owner.inner.settle(hold, amount)
         except TerminalError as exc:

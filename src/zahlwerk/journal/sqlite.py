@@ -260,10 +260,11 @@ class SqliteStore(Store):
 
     def _reopen(self) -> Head:
         epoch = self._head.epoch
-        if self._connection is not None:
-            with contextlib.suppress(sqlite3.Error):
-                self._connection.close()
-        self._connect()
+        if self._name != ":memory:":  # closing that one would empty it
+            if self._connection is not None:
+                with contextlib.suppress(sqlite3.Error):
+                    self._connection.close()
+            self._connect()
         head = self._read_head()
         if head.epoch != epoch:
             raise JournalHeld(f"another process has begun to write the journal {self._name}")

@@ -19,7 +19,7 @@ from typing import Final
 from rich.console import Console
 from rich.table import Table
 
-from bench import card_payments, hundred_terminals, kit_messages, start_up, zvt
+from bench import card_payments, hundred_terminals, journal, kit_messages, start_up, zvt
 from bench.figures import Figure
 from bench.shop import ROOT
 
@@ -32,6 +32,7 @@ BENCHMARKS: Final[Mapping[str, Run]] = MappingProxyType({
     start_up.NAME: start_up.run,
     hundred_terminals.NAME: hundred_terminals.run,
     zvt.NAME: zvt.run,
+    journal.NAME: journal.run,
 })  # fmt: skip
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -131,10 +132,9 @@ class TestAPaymentThatIsCutOff:
     async def test_what_was_requested_but_never_sent_is_failed_and_may_be_tried_again(self, shop: Shop) -> None:
         await shop.start()
         assert shop.journal is not None
-        from zahlwerk.journal.encoding import request_to
         from zahlwerk.journal.entries import EntryKind
 
-        await shop.journal.write("sale-1", "till-1", [(EntryKind.REQUESTED, {"request": request_to(purchase())})])
+        await shop.journal.write("sale-1", "till-1", [(EntryKind.REQUESTED, {"request": purchase()})])
         await shop.crash()
 
         journal = await shop.settled()
@@ -149,7 +149,13 @@ class TestAPaymentThatIsCutOff:
 class TestAPlugPulledAtACommit:
     """Just before a batch of rows is durable, and just after."""
 
-    async def cut(self, shop: Shop, kind: str, after: bool, work: Callable[[JournaledTerminal], object]) -> Journal:
+    async def cut(
+        self,
+        shop: Shop,
+        kind: str,
+        after: bool,
+        work: Callable[[JournaledTerminal], Coroutine[object, object, Payment]],
+    ) -> Journal:
         terminal = await shop.start()
         pulled = asyncio.Event()
 
@@ -163,7 +169,7 @@ class TestAPlugPulledAtACommit:
             shop.store.break_off = due
         else:
             shop.store.refuse = due
-        task = asyncio.ensure_future(work(terminal))  # type: ignore[arg-type]  # a coroutine
+        task = asyncio.ensure_future(work(terminal))
         await pulled.wait()
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
@@ -255,7 +261,7 @@ class TestAskingInTheBackground:
 
         shop.inner.script.lookup = gone
         journal = await shop.settled(3_600.0)
-        pauses = [after - before for before, after in zip(asked, asked[1:], strict=False)]
+        pauses = [after - before for before, after in pairwise(asked)]
         assert pauses[:6] == [2.0, 4.0, 8.0, 16.0, 32.0, 64.0]
         assert set(pauses[8:]) == {300.0}
         assert not journal.doubts()

@@ -11,15 +11,17 @@ import os
 import socket
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC
 from typing import TYPE_CHECKING, Final, Self
 
+from msgspec.structs import replace
+
 from zahlwerk.clock import Clock, SystemClock
 from zahlwerk.errors import InvalidRequest, JournalDamaged, JournalError, JournalUnavailable, PaymentNotFound
-from zahlwerk.journal.encoding import encode_body, payment_to
+from zahlwerk.journal.encoding import encode_body, encode_checked
 from zahlwerk.journal.entries import Body, Draft, EntryKind, Head, Row
-from zahlwerk.journal.records import ENDINGS, Record, applied, fold, path
+from zahlwerk.journal.records import ENDINGS, Record, advanced, applied, fold, path
 from zahlwerk.journal.store import Holder, Store, store_at
 from zahlwerk.journal.verify import Verdict, verify
 from zahlwerk.journal.writer import Writer
@@ -315,17 +317,18 @@ class Journal:
         """
         before = record = self._open.get(reference) or self._settled.get(reference)
         drafts: list[Draft] = []
+        who = actor or self.actor
         for kind, body in steps:
-            data = encode_body(body)
-            draft = Draft(kind, terminal, reference, data, actor or self.actor, sequence)
-            row = Row(0, "", terminal, reference, kind.value, draft.actor, sequence, data, b"")
+            data, is_same = encode_checked(body)
+            row = Row(0, "", terminal, reference, kind.value, who, sequence, data, b"")
             was_open = record is not None and record.is_open
-            record = applied(record, row)  # out of the bytes: what is remembered is what a restart would read
-            if record.is_open and not was_open:
-                draft = replace(draft, opens=True)
-            elif was_open and not record.is_open:
-                draft = replace(draft, closes=True)
-            drafts.append(draft)
+            # What is remembered is what a restart would read: out of the bytes, unless they say the same.
+            record = advanced(record, row, kind, body) if is_same else applied(record, row)
+            is_open = record.is_open
+            drafts.append(
+                Draft(kind, terminal, reference, data, who, sequence,
+                      opens=is_open and not was_open, closes=was_open and not is_open)
+            )  # fmt: skip
         assert record is not None
         self._remember(replace(record, first=before.first, since=before.since) if before is not None else record)
         future = self._writer.submit(*drafts)
@@ -403,7 +406,7 @@ class Journal:
         record = self._open.get(reference) or fold(await self._store.of_reference(reference))
         if record is None:
             if payment.standalone:
-                await self.write(reference, kept.terminal, [(EntryKind.STANDALONE, {"payment": payment_to(payment)})],
+                await self.write(reference, kept.terminal, [(EntryKind.STANDALONE, {"payment": payment})],
                                  sequence=payment.sequence)  # fmt: skip
             return
         self._remember(record)
@@ -453,7 +456,7 @@ STATE_OF: Final = {
 
 
 def _ending(payment: Payment, why: str, started: bool) -> Body:
-    body: dict[str, object] = {"payment": payment_to(payment)}
+    body: dict[str, object] = {"payment": payment}
     if why:
         body["why"] = why
     if not started:

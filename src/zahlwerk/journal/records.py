@@ -7,9 +7,11 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Final
+
+import msgspec
+from msgspec.structs import replace
 
 from zahlwerk.errors import JournalDamaged, LocalProtocolError, ReferenceReused
 from zahlwerk.journal.encoding import decode_body, identity_of, money_from, payment_from, request_from
@@ -24,6 +26,7 @@ __all__ = [
     "FIRST",
     "RETRYABLE",
     "Record",
+    "advanced",
     "amount_of",
     "applied",
     "described",
@@ -51,12 +54,12 @@ ENDINGS: Final[Mapping[PaymentState, EntryKind]] = MappingProxyType({
 FIRST: Final = frozenset({_S.REQUESTED, _S.STANDALONE, _S.HELD})
 """What a record may begin with: a request; a payment typed in at the terminal; a hold of another book."""
 
+_NONE: Final[Evidence] = MappingProxyType({})
 RETRYABLE: Final = frozenset({_S.FAILED})
 """After an attempt that never started the same reference may be used again."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Record:
+class Record(msgspec.Struct, frozen=True, kw_only=True):
     """One payment, as far as the journal knows it."""
 
     reference: str
@@ -72,7 +75,7 @@ class Record:
     """Moment of its latest row."""
     request: PaymentRequest | None = None
     """None for those that nobody asked for here: standalone payments, holds of another book."""
-    evidence: Evidence = field(default_factory=lambda: MappingProxyType({}))
+    evidence: Evidence = _NONE
     payment: Payment | None = None
     """What is known of its outcome; for an open one, what was known last."""
     shown: Payment | None = None
@@ -190,7 +193,12 @@ def applied(record: Record | None, row: Row) -> Record:
         kind = EntryKind(row.kind)
     except ValueError:
         raise JournalDamaged(f"entry {row.number} is of an unknown kind: {row.kind[:32]!r}") from None
-    state, body = state_of(kind), decode_body(row.body)
+    return advanced(record, row, kind, decode_body(row.body))
+
+
+def advanced(record: Record | None, row: Row, kind: EntryKind, body: Body) -> Record:
+    """The same, for a row whose body is at hand: what its bytes say, nothing else."""
+    state = state_of(kind)
     if record is None or (state is _S.REQUESTED and record.may_be_tried_again):
         return _begun(record, row, state, body)
     changed = replace(record, last=row.number, moment=row.moment)

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Final
 from zahlwerk.errors import JournalError, MoneyMoved, NotSupported, PaymentNotFound, TerminalError, TerminalRefused
 from zahlwerk.events import Notice
 from zahlwerk.hold import HoldId
-from zahlwerk.journal.encoding import payment_to
 from zahlwerk.journal.entries import EntryKind
 from zahlwerk.journal.reconcile import take_in_totals
 from zahlwerk.journal.records import Record, unknown_payment
@@ -251,7 +250,7 @@ class Recovery:
         try:
             if await self._journal.find(reference) is not None:
                 return
-            body = {"payment": payment_to(payment)}
+            body = {"payment": payment}
             await self._journal.write(
                 reference, self._owner.name, [(EntryKind.STANDALONE, body)], sequence=payment.sequence, actor="terminal"
             )

@@ -11,7 +11,6 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from zahlwerk.errors import JournalError, MoneyMoved, TerminalError
-from zahlwerk.journal.encoding import payment_to, request_to
 from zahlwerk.journal.entries import EntryKind
 from zahlwerk.journal.records import Record, unknown_payment
 from zahlwerk.lifecycle import PaymentState
@@ -58,7 +57,7 @@ class Steps(Witness):
 
     async def approved(self, payment: Payment) -> Decision:
         kind = EntryKind.HELD if self._request.kind is PaymentKind.AUTHORISATION else EntryKind.APPROVED
-        told: Step = (kind, {"payment": payment_to(payment.but(state=PaymentState(kind.value)))})
+        told: Step = (kind, {"payment": payment.but(state=PaymentState(kind.value))})
         if not self.sent:  # a terminal that asks its witness about approvals only
             await self.sending({})
         if not self._asks:
@@ -151,7 +150,7 @@ class Steps(Witness):
     # -- inside
 
     def _asked(self) -> tuple[Step, ...]:
-        return ((EntryKind.REQUESTED, {"request": request_to(self._request)}),)
+        return ((EntryKind.REQUESTED, {"request": self._request}),)
 
     def _blank(self) -> Record:
         """A payment of which nothing is written yet."""

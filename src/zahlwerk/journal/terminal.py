@@ -16,7 +16,7 @@ from zahlwerk.errors import (
 )
 from zahlwerk.events import LinkChanged, Notice, Printer, StandalonePayment, TerminalEvent, TerminalStatus
 from zahlwerk.hold import HoldId
-from zahlwerk.journal.encoding import payment_to, refuse_card_data_of
+from zahlwerk.journal.encoding import refuse_card_data_of
 from zahlwerk.journal.entries import EntryKind
 from zahlwerk.journal.journal import Running
 from zahlwerk.journal.records import Record, must_be_same, unknown_payment
@@ -216,9 +216,7 @@ class JournaledTerminal(Terminal):
             reference=reference, kind=PaymentKind.AUTHORISATION, outcome=Outcome.APPROVED, state=PaymentState.HELD,
             sequence=sequence, message="opened elsewhere",
         )  # fmt: skip
-        await self.journal.write(
-            reference, self.name, [(EntryKind.HELD, {"payment": payment_to(payment)})], sequence=sequence
-        )
+        await self.journal.write(reference, self.name, [(EntryKind.HELD, {"payment": payment})], sequence=sequence)
         return await self.journal.record(reference)
 
     async def extend(self, seconds: int, text: str = "") -> None:

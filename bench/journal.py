@@ -70,7 +70,7 @@ async def _at(folder: Path, callers: int, sync_ms: float, *, seconds: float) -> 
         payments.append(await _payments(path.with_suffix(".payments"), callers, seconds))
     ours, theirs = _median(entries), _median(bare)
     paid, minimal = _median(payments), _median(bare_payments)
-    plain_ms = await _plain(callers)
+    plain_ms = await _plain()
     found = [
         Figure(
             benchmark=NAME, what=f"{callers} callers: time per durable entry", value=1e6 / ours.rate, unit="µs",
@@ -116,7 +116,7 @@ async def _rush(work: Callable[[int], Awaitable[object]], callers: int, seconds:
 async def _entries(path: Path, callers: int, seconds: float) -> Rush:
     async with await Journal.open(str(path)) as journal:
         before = journal.commits
-        rate, each_ms = await _rush(lambda number: journal.note(EntryKind.TOTALS, BODY), callers, seconds)
+        rate, each_ms = await _rush(lambda _: journal.note(EntryKind.TOTALS, BODY), callers, seconds)
         return Rush(rate, each_ms, journal.commits - before)
 
 
@@ -144,11 +144,11 @@ def _payer(terminals: list[JournaledTerminal]) -> Callable[[int], Awaitable[obje
     return pay
 
 
-async def _plain(callers: int) -> float:
+async def _plain() -> float:
     """A payment of the same terminal without a journal, in milliseconds."""
     terminal = Instant()
     _, each_ms = await _rush(
-        lambda number: terminal.transact(PaymentRequest(amount=Money.of(1250, "CHF"), reference="plain")), 1, 0.2
+        lambda _: terminal.transact(PaymentRequest(amount=Money.of(1250, "CHF"), reference="plain")), 1, 0.2
     )
     return percentile(each_ms, 50)
 
@@ -224,7 +224,7 @@ async def _bare(path: Path, callers: int, seconds: float, *, rows: int, waits: i
                 for _, done in taken:
                     done.set_result(None)
 
-    async def put(caller: int) -> None:
+    async def put(_: int) -> None:
         left = rows
         for turn in range(waits):
             count = left if turn == waits - 1 else rows // waits

@@ -182,7 +182,10 @@ def refuse_card_data(text: str, *, where: str) -> str:
 def redact_labelled(text: str) -> str:
     """The text with check codes and PINs starred out where a word says that they are some: `CVC: 123`."""
     lower = text.lower()
-    if not any(word in lower for word in _LABEL_WORDS):
+    for word in _LABEL_WORDS:
+        if word in lower:
+            break
+    else:
         return text
     return _LABELLED.sub(lambda match: match[1] + match[2] + "*" * len(match[3]), text)
 

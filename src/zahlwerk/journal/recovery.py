@@ -78,12 +78,16 @@ class Recovery:
         self._wake.set()
 
     def unsettled(self) -> tuple[Record, ...]:
-        """Open payments of this terminal that nobody works on and no person must decide about; oldest first."""
-        return tuple(
+        """Open payments of this terminal that nobody works on and no person must decide about; the latest first.
+
+        A terminal that tells only its latest transaction (ZVT) can prove something about the latest payment alone.
+        """
+        found = (
             record
             for record in self._journal.open_records(self._owner.name)
             if record.is_unsettled and not record.doubt and record.reference not in self._journal.running
         )
+        return tuple(found)[::-1]
 
     async def _run(self) -> None:
         clock = self._journal.clock
@@ -116,7 +120,7 @@ class Recovery:
     # -- asking; the caller has the turn
 
     async def settle_past(self) -> None:
-        """Ask about everything that is open, oldest first.
+        """Ask about everything that is open, the latest first.
 
         Raises:
             TerminalError: the terminal cannot be asked now; so it cannot be paid at either.

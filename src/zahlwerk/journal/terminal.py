@@ -344,6 +344,9 @@ class JournaledTerminal(Terminal):
     async def unlock(self) -> None:
         await self.inner.unlock()
 
+    async def lock_keypad(self, locked: bool) -> None:
+        await self.inner.lock_keypad(locked)
+
     async def set_language(self, language: str) -> None:
         await self.inner.set_language(language)
 

@@ -235,10 +235,8 @@ class SqliteStore(Store):
             last = change.rows[-1]
             db.executemany(_INSERT, change.rows)
             if change.opened:
-                first = change.rows[0].number
                 db.executemany(
-                    "INSERT INTO open_payments VALUES (?, ?, ?) ON CONFLICT (reference) DO NOTHING",
-                    [(reference, terminal, first) for reference, terminal in change.opened],
+                    "INSERT INTO open_payments VALUES (?, ?, ?) ON CONFLICT (reference) DO NOTHING", change.opened_at()
                 )
             if change.closed:
                 db.executemany("DELETE FROM open_payments WHERE reference = ?", [(each,) for each in change.closed])

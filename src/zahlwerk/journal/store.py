@@ -46,6 +46,13 @@ class Change:
     """(reference, terminal)."""
     closed: tuple[str, ...] = ()
 
+    def opened_at(self) -> list[tuple[str, str, int]]:
+        """(reference, terminal, number of the first row): two that one batch opens keep their order."""
+        first: dict[str, int] = {}
+        for row in self.rows:
+            first.setdefault(row.reference, row.number)
+        return [(reference, terminal, first[reference]) for reference, terminal in self.opened]
+
 
 class CommitInDoubt(JournalUnavailable):
     """The connection broke while a batch was being committed: it may be durable. `Store.reopen` finds out."""
@@ -127,13 +134,16 @@ def store_at(address: str) -> Store:
     `postgresql://user@host/name`, or `memory:`.
 
     Raises:
-        ConfigurationError: not an address of a journal.
+        ConfigurationError: not an address of a journal, or the library for it is missing.
     """
-    scheme, colon, rest = address.partition("://")
     from zahlwerk.journal.sqlite import SqliteStore
+
+    scheme, colon, rest = address.partition("://")
 
     if address == "memory:":
         return SqliteStore(None)
+    if colon and scheme in {"postgresql", "postgres"}:
+        return _on_a_server(address)
     if colon and scheme != "sqlite":
         raise ConfigurationError(
             f"no journal can be kept at {scheme}://", remedy="name a file, or postgresql://user@host/database"
@@ -142,3 +152,15 @@ def store_at(address: str) -> Store:
     if not path.strip():
         raise ConfigurationError("the journal's address names no file", remedy="name a file, such as journal.db")
     return SqliteStore(path)
+
+
+def _on_a_server(address: str) -> Store:
+    try:
+        from zahlwerk.journal.postgres import PostgresStore
+    except ImportError as exc:
+        if exc.name != "asyncpg":
+            raise
+        raise ConfigurationError(
+            "a journal in PostgreSQL needs the library asyncpg", remedy="install it: pip install 'zahlwerk[postgres]'"
+        ) from exc
+    return PostgresStore(address)

@@ -217,13 +217,9 @@ class Journal:
     async def heal(self) -> bool:
         """Try to write again, and write what was kept. True if all is well."""
         async with self._healing:
-            was_in_trouble = self._writer.trouble is not None
             self._healed_s = self.clock.now_s()
-            if not await self._writer.heal():
+            if not await self._writer.heal(self._reread):
                 return False
-            if was_in_trouble:
-                self._settled.clear()
-                await self._read_open()
             while self._kept:
                 reference, kept = next(iter(self._kept.items()))
                 try:
@@ -390,6 +386,11 @@ class Journal:
             await self._writer.close()
             await self._store.close()
             raise
+
+    async def _reread(self) -> None:
+        """What is remembered may be more or less than what is durable."""
+        self._settled.clear()
+        await self._read_open()
 
     async def _read_open(self) -> None:
         found: dict[str, Record] = {}

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Final
@@ -21,8 +21,11 @@ from zahlwerk.journal.store import BATCH_ROWS_MAX, Change, Store
 
 __all__ = ["Writer"]
 
+# LIMIT: tries to make a batch durable before what waits for it is refused.
+TRIES_MAX: Final = 2
 # LIMIT: how far the wall clock may run from the monotonic one between two commits before it is noted.
 CLOCK_JUMP_S: Final = 5.0
+EPOCH: Final = datetime(2000, 1, 1, tzinfo=UTC)
 
 
 @dataclass(slots=True)
@@ -48,6 +51,8 @@ class Writer:
         self._trouble: JournalError | None = None
         self._closing = False
         self._offset: timedelta | None = None
+        self._offset_sealed: timedelta | None = None
+        self._doubted: Head | None = None
         self.commits = 0
         """Transactions so far."""
 
@@ -69,8 +74,8 @@ class Writer:
     def submit(self, *drafts: Draft) -> asyncio.Future[tuple[Row, ...]]:
         """Have entries written, together and in order; the future is done once they are durable.
 
-        The future fails with `JournalUnavailable`, `JournalHeld` or `JournalDamaged` if they certainly are not, and
-        nothing that was handed in later is written before that is known.
+        The future fails with `JournalUnavailable`, `JournalHeld` or `JournalDamaged` if they are not, as far as can be
+        told: where the store went out of reach in the middle, only `heal` finds out. Nothing is written before that.
         """
         done: asyncio.Future[tuple[Row, ...]] = asyncio.get_running_loop().create_future()
         if self._closing or self._task is None:
@@ -84,19 +89,23 @@ class Writer:
         done.add_done_callback(lambda future: future.cancelled() or future.exception())
         return done
 
-    async def heal(self) -> bool:
+    async def heal(self, reread: Callable[[], Awaitable[None]] | None = None) -> bool:
         """After a failure: try the store again. True if entries are taken again.
 
         What was being written when the failure came may turn out durable: then the head has moved on.
+
+        Args:
+            reread: reads what is durable, before anything new is taken; if it fails, the trouble stays.
         """
         if self._trouble is None:
             return True
         try:
-            head = await self._store.reopen()
+            self._found(await self._store.reopen())
+            if reread is not None:
+                await reread()
         except JournalError as exc:
             self._trouble = exc
             return False
-        self._head = head
         self._trouble = None
         return True
 
@@ -127,11 +136,16 @@ class Writer:
                 await self._wake.wait()
                 continue
             batch = self._next_batch()
-            rows = self._seal(batch)
             try:
+                rows = self._seal(batch)
                 await self._commit(rows, batch)
             except JournalError as exc:
                 self._fail(exc, batch)
+            except Exception as exc:
+                # A fault of our own must not leave anybody waiting for ever.
+                trouble = JournalUnavailable(f"entries cannot be written: {type(exc).__name__}")
+                trouble.__cause__ = exc
+                self._fail(trouble, batch)
             else:
                 self._answer(rows, batch)
 
@@ -169,18 +183,46 @@ class Writer:
                 closed[draft.reference] = None
         change = Change(rows, tuple(opened.items()), tuple(closed))
         last = Head(rows[-1].number, rows[-1].hash, self._head.epoch)
-        try:
-            await self._store.commit(change, before=self._head)
-        except (JournalHeld, JournalDamaged):
-            raise
-        except JournalUnavailable:
-            # Perhaps it is durable all the same: only the store can tell.
-            found = await self._store.reopen()
-            if (found.number, found.hash) != (last.number, last.hash):
-                self._head = found
-                await self._store.commit(change, before=found)
+        await self._make_durable(change, last)
         self._head = last
+        self._offset = self._offset_sealed
         self.commits += 1
+
+    async def _make_durable(self, change: Change, last: Head) -> None:
+        for tries in range(1, TRIES_MAX + 1):
+            try:
+                await self._store.commit(change, before=self._head)
+            except (JournalHeld, JournalDamaged):
+                raise
+            except JournalUnavailable:
+                # Perhaps it is durable all the same: only the store can tell. Until it does, the doubt stays.
+                self._doubted = last
+                if self._found(await self._store.reopen()):
+                    return
+                if tries == TRIES_MAX:
+                    raise
+            else:
+                self._doubted = None
+                return
+
+    def _found(self, head: Head) -> bool:
+        """Take in what the store says after a failure: True if the batch in doubt is durable.
+
+        Raises:
+            JournalDamaged: the store ends where this writer never stopped: what was durable is gone, or exchanged.
+        """
+        doubted = self._doubted
+        landed = doubted is not None and (head.number, head.hash) == (doubted.number, doubted.hash)
+        if not landed and (head.number, head.hash) != (self._head.number, self._head.hash):
+            raise JournalDamaged(
+                f"the journal ends at entry {head.number} now, where this writer never stopped: it was at "
+                f"{self._head.number}",
+                remedy="see whether the database was set back to an earlier copy",
+            )
+        self._doubted = None
+        if landed:
+            self._head = head
+        return landed
 
     def _answer(self, rows: tuple[Row, ...], batch: Sequence[_Waiting]) -> None:
         at = len(rows) - sum(len(waiting.drafts) for waiting in batch)
@@ -199,13 +241,13 @@ class Writer:
         self._on_trouble(exc)
 
     def _clock_note(self) -> Draft | None:
-        wall = self._clock.wall()
-        offset = wall - (datetime(2000, 1, 1, tzinfo=UTC) + timedelta(seconds=self._clock.now_s()))
-        before, self._offset = self._offset, offset
-        if before is None or abs((offset - before).total_seconds()) <= CLOCK_JUMP_S:
+        self._offset_sealed = self._clock.wall() - (EPOCH + timedelta(seconds=self._clock.now_s()))
+        if self._offset is None:
             return None
-        body = encode_body({"moved_s": round((offset - before).total_seconds())})
-        return Draft(EntryKind.CLOCK, body=body, actor="journal")
+        moved_s = (self._offset_sealed - self._offset).total_seconds()
+        if abs(moved_s) <= CLOCK_JUMP_S:
+            return None
+        return Draft(EntryKind.CLOCK, body=encode_body({"moved_s": round(moved_s)}), actor="journal")
 
 
 def closing(draft: Draft) -> Draft:

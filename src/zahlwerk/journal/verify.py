@@ -87,6 +87,16 @@ async def verify(store: Store) -> Verdict:
         if fault is not None:
             return Verdict(chain.number, chain.hash, fault)
         if page[-1].number >= head.number:
-            # LIMIT: what stands behind the head was not written by the writer, or is being written just now.
             break
-    return Verdict(chain.number, chain.hash, chain.ends_at(head))
+    return Verdict(chain.number, chain.hash, chain.ends_at(head) or await _behind_the_head(store))
+
+
+async def _behind_the_head(store: Store) -> Fault | None:
+    """Rows that the writer adds move the head with them: what stands behind a head that was read later is not its."""
+    latest = await store.latest(limit=1)
+    head = await store.head()
+    if latest and latest[-1].number > head.number:
+        return Fault(
+            head.number + 1, f"entry {latest[-1].number} stands behind {head.number}, where the writer stopped"
+        )
+    return None

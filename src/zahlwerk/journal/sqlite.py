@@ -167,8 +167,16 @@ class SqliteStore(Store):
                 f"there is no journal {self._name}", remedy="check the path; a journal is made by the first payment"
             )
         self._connect()
-        if _version(self._db) == 0:
+        had = _version(self._db)
+        if had == 0:
             raise JournalDamaged(f"{self._name} is no journal")
+        if had > VERSION:
+            raise self._newer(had)
+        if had < VERSION:
+            raise JournalUnavailable(
+                f"the journal {self._name} was written by an older version (schema {had}, this one reads {VERSION})",
+                remedy="open it once to write: it is brought up to date then",
+            )
         return self._read_head()
 
     def _connect(self) -> None:
@@ -186,10 +194,7 @@ class SqliteStore(Store):
     def _migrate(self) -> None:
         had = _version(self._db)
         if had > VERSION:
-            raise JournalDamaged(
-                f"the journal {self._name} was written by a newer version (schema {had}, this one knows {VERSION})",
-                remedy="use that version",
-            )
+            raise self._newer(had)
         if had == VERSION:
             return
         if had == 0 and self._db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
@@ -207,6 +212,12 @@ class SqliteStore(Store):
         except BaseException:
             self._roll_back()
             raise
+
+    def _newer(self, had: int) -> JournalDamaged:
+        return JournalDamaged(
+            f"the journal {self._name} was written by a newer version (schema {had}, this one knows {VERSION})",
+            remedy="use that version",
+        )
 
     def _check_head(self) -> None:
         head = self._read_head()

@@ -263,7 +263,7 @@ class PostgresStore(Store):
             return await asyncpg.connect(
                 self._dsn, timeout=CONNECT_S, command_timeout=COMMAND_S, server_settings=dict(_SETTINGS)
             )
-        except (asyncpg.ClientConfigurationError, asyncpg.UndefinedObjectError) as exc:
+        except (ValueError, asyncpg.UndefinedObjectError) as exc:
             # Its text may repeat the address, password and all.
             raise ConfigurationError(f"the address of {self._name} cannot be used: {self._clean(exc)}") from None
 

@@ -269,11 +269,13 @@ class SqliteStore(Store):
 
     def _reopen(self) -> Head:
         epoch = self._head.epoch
-        if self._name != ":memory:":  # closing that one would empty it
-            if self._connection is not None:
-                with contextlib.suppress(sqlite3.Error):
-                    self._connection.close()
+        former = self._connection
+        if self._name != ":memory:" or former is None:
+            # What is kept in memory is gone with its last connection: the new one is made before the old one goes.
             self._connect()
+            if former is not None:
+                with contextlib.suppress(sqlite3.Error):
+                    former.close()
         head = self._read_head()
         if head.epoch != epoch:
             raise JournalHeld(f"another process has begun to write the journal {self._name}")

@@ -192,6 +192,16 @@ class ServerPlace(Place):
         await self._run(work)
         return found
 
+    async def end_sessions(self) -> None:
+        """Cut off every store, as a network or an administrator would."""
+
+        async def work(connection: asyncpg.Connection[asyncpg.Record]) -> None:
+            await connection.execute(
+                "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE application_name = 'zahlwerk journal'"
+            )
+
+        await self._run(work)
+
     async def set_version(self, version: int) -> None:
         await self.sql(f"UPDATE journal_version SET version = {version}")
 

@@ -32,10 +32,6 @@ async def asked(server: Server, sql: str, *values: object) -> object:
         await connection.close()
 
 
-ENDED = """SELECT count(pg_terminate_backend(pid, 5000)) FROM pg_stat_activity
-    WHERE application_name = 'zahlwerk journal' AND pid <> pg_backend_pid()"""
-
-
 class TestDoubt:
     """The line breaks while a batch is on its way: the store says that it does not know, and finds out."""
 
@@ -92,7 +88,7 @@ class TestDoubt:
     ) -> None:
         store = server_place.store()
         _, head = await filled(store, 1, await store.open(HOLDER))
-        await asked(postgres, ENDED)
+        await server_place.end_sessions()
         with pytest.raises(JournalUnavailable):
             await store.commit(Change(chained(draft(2), after=head)), before=head)
         found = await store.reopen()
@@ -107,7 +103,7 @@ class TestDoubt:
         store = server_place.store()
         rows, _ = await filled(store, 3, await store.open(HOLDER))
         first = await store.rows()
-        await asked(postgres, ENDED)
+        await server_place.end_sessions()
         second = await store.rows()
         await store.close()
 
@@ -120,7 +116,7 @@ class TestTakingOver:
     ) -> None:
         first, second = server_place.store(), server_place.store()
         _, head = await filled(first, 1, await first.open(HOLDER))
-        await asked(postgres, ENDED)
+        await server_place.end_sessions()
         _, others = await filled(second, 1, await second.open(OTHER))
         with pytest.raises(JournalUnavailable):
             await first.commit(Change(chained(draft(2), after=head)), before=head)
@@ -139,7 +135,7 @@ class TestTakingOver:
     ) -> None:
         first, second = server_place.store(), server_place.store()
         head = await first.open(HOLDER)
-        await asked(postgres, ENDED)
+        await server_place.end_sessions()
         found = await first.reopen()
         with pytest.raises(JournalHeld):
             await second.open(OTHER)

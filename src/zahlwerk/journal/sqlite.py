@@ -22,7 +22,9 @@ T = TypeVar("T")
 _COLUMNS: Final = "number, moment, terminal, reference, kind, actor, sequence, body, hash"
 _INSERT: Final = f"INSERT INTO entries ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"  # noqa: S608 - constant text
 _REFERENCES_MAX: Final = 16
-_DAMAGE: Final = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_FORMAT})
+_DAMAGE: Final = frozenset({
+    sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_FORMAT, sqlite3.SQLITE_CONSTRAINT,
+})  # fmt: skip
 _WORDS: Final = {
     sqlite3.SQLITE_FULL: "there is no room left on the disk",
     sqlite3.SQLITE_READONLY: "it is read-only",
@@ -244,6 +246,12 @@ class SqliteStore(Store):
         db.execute("BEGIN IMMEDIATE")
         try:
             last = change.rows[-1]
+            moved = db.execute(
+                "UPDATE writer SET number = ?, hash = ? WHERE id = 1 AND number = ? AND epoch = ?",
+                (last.number, last.hash, before.number, before.epoch),
+            )
+            if moved.rowcount != 1:
+                raise self._not_ours(before)
             db.executemany(_INSERT, change.rows)
             if change.opened:
                 db.executemany(
@@ -251,16 +259,21 @@ class SqliteStore(Store):
                 )
             if change.closed:
                 db.executemany("DELETE FROM open_payments WHERE reference = ?", [(each,) for each in change.closed])
-            moved = db.execute(
-                "UPDATE writer SET number = ?, hash = ? WHERE id = 1 AND number = ? AND epoch = ?",
-                (last.number, last.hash, before.number, before.epoch),
-            )
-            if moved.rowcount != 1:
-                raise JournalHeld(f"another process has begun to write the journal {self._name}")
             db.execute("COMMIT")
         except BaseException:
             self._roll_back()
             raise
+
+    def _not_ours(self, before: Head) -> JournalError:
+        """Why the writer's row was not ours to move."""
+        if self._read_head().epoch == before.epoch:
+            return JournalDamaged(f"the journal {self._name} does not end where its writer stopped")
+        return self._taken()
+
+    def _taken(self) -> JournalHeld:
+        found = self._db.execute("SELECT holder FROM writer WHERE id = 1").fetchone()
+        who = found[0] if found is not None and found[0] else "another process"
+        return JournalHeld(f"the journal {self._name} is being written by {who}")
 
     def _roll_back(self) -> None:
         with contextlib.suppress(sqlite3.Error):
@@ -278,7 +291,7 @@ class SqliteStore(Store):
                     former.close()
         head = self._read_head()
         if head.epoch != epoch:
-            raise JournalHeld(f"another process has begun to write the journal {self._name}")
+            raise self._taken()
         # Proves that it can be written again, without writing anything.
         self._db.execute("BEGIN IMMEDIATE")
         self._db.execute("ROLLBACK")

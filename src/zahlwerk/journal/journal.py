@@ -411,9 +411,14 @@ class Journal:
                                  sequence=payment.sequence)  # fmt: skip
             return
         self._remember(record)
-        if path(record.state, payment.state):
+        at = record.state
+        before: tuple[Step, ...] = ()
+        if at is PaymentState.HELD and payment.state is PaymentState.UNKNOWN:
+            # Its approval was durable after all, but nobody knew: the terminal was told to let go of it.
+            at, before = PaymentState.RELEASING, ((EntryKind.RELEASING, {}),)
+        if path(at, payment.state):
             why = "written late: the journal could not be written at the time"
-            await self.end(record, payment, why=why, started=kept.started)
+            await self.end(record, payment, why=why, started=kept.started, before=before)
 
     def _remember(self, record: Record) -> None:
         if record.is_open:

@@ -155,9 +155,7 @@ class SqliteStore(Store):
             self._writes = True
             self._connect()
             self._migrate()
-            self._check_head()
-            head = self._read_head()
-            self._take_pen(head, holder)
+            self._take_pen(holder)
         except BaseException:
             self._close()
             raise
@@ -233,10 +231,17 @@ class SqliteStore(Store):
             raise JournalDamaged(f"the journal {self._name} has lost its head")
         return Head(*found)
 
-    def _take_pen(self, head: Head, holder: Holder) -> None:
+    def _take_pen(self, holder: Holder) -> None:
+        # Together: whoever lost the lock unnoticed may write until the epoch has moved.
         self._db.execute("BEGIN IMMEDIATE")
-        self._db.execute("UPDATE writer SET epoch = ?, holder = ? WHERE id = 1", (head.epoch + 1, str(holder)))
-        self._db.execute("COMMIT")
+        try:
+            self._check_head()
+            head = self._read_head()
+            self._db.execute("UPDATE writer SET epoch = ?, holder = ? WHERE id = 1", (head.epoch + 1, str(holder)))
+            self._db.execute("COMMIT")
+        except BaseException:
+            self._roll_back()
+            raise
         self._head = Head(head.number, head.hash, head.epoch + 1)
 
     def _commit(self, change: Change, before: Head) -> None:

@@ -72,11 +72,16 @@ class Line:
         self.cut_how = "request"
         """`request`: the message never arrives. `answer`: it does, but nobody hears of it. `orphan`: the same, and the
         server does not even notice that the store is gone."""
-        self.is_up = True
-        """New connections are taken."""
+        self.outage = 0
+        """How many connections are refused after the cut."""
         self.cuts = 0
+        self._refusals = 0
         self._orphans: list[asyncio.StreamWriter] = []
         self._tasks: set[asyncio.Task[None]] = set()
+
+    def repair(self) -> None:
+        """Nothing breaks any more."""
+        self.cut_at = self._refusals = 0
 
     async def __aenter__(self) -> Self:
         self._server = await asyncio.start_unix_server(self._carry, path=str(self.folder / SOCKET))
@@ -97,7 +102,8 @@ class Line:
         assert task is not None
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-        if not self.is_up:
+        if self._refusals:
+            self._refusals -= 1
             writer.transport.abort()
             return
         up_reader, up_writer = await asyncio.open_unix_connection(str(self._upstream))
@@ -108,6 +114,7 @@ class Line:
                 self.sent += 1
                 if self.sent == self.cut_at:
                     self.cuts += 1
+                    self._refusals = self.outage
                     if self.cut_how != "request":
                         back.cancel()
                         up_writer.write(data)
@@ -119,8 +126,8 @@ class Line:
                     return
                 up_writer.write(data)
                 await up_writer.drain()
-        except OSError:
-            pass
+        except (OSError, asyncio.CancelledError):
+            pass  # the server, or the test, is over
         finally:
             back.cancel()
             with contextlib.suppress(asyncio.CancelledError):

@@ -92,6 +92,10 @@ class FilePlace(Place):
     def store(self) -> Store:
         return SqliteStore(self.path)
 
+    def lose_lock(self) -> None:
+        """Somebody tidies up: the lock that is held guards nothing any more."""
+        self.path.with_name("journal.db.lock").unlink()
+
     async def sql(self, *commands: str) -> None:
         with sqlite3.connect(self.path, isolation_level=None) as db:
             triggers = db.execute("SELECT name, sql FROM sqlite_master WHERE type = 'trigger'").fetchall()
@@ -231,6 +235,11 @@ class Flaky(Store):
         self.breaks = breaks or {}
         self.outage = outage
         self.commits = 0
+        self.down = 0
+
+    def repair(self) -> None:
+        """Nothing breaks any more."""
+        self.breaks = {}
         self.down = 0
 
     async def open(self, holder: Holder) -> Head:

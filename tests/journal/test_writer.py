@@ -365,7 +365,7 @@ class TestDoubt:
 async def taken_by_another(place: Place, first: Store) -> None:
     """Another process takes the pen that the first one lost unnoticed, writes and goes on."""
     if isinstance(place, FilePlace):
-        place.path.with_name("journal.db.lock").unlink()
+        place.lose_lock()
     else:
         assert isinstance(place, ServerPlace)
         await place.end_sessions()

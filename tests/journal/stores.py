@@ -33,7 +33,7 @@ def draft(number: int, **columns: object) -> Draft:
         "actor": f"Zoë {number}",
         "sequence": number if number % 3 else None,
     }
-    return Draft(**(told | columns))  # type: ignore[arg-type]
+    return Draft(**(told | columns))  # type: ignore[arg-type]  # columns by name
 
 
 def chained(*drafts: Draft, after: Head = ORIGIN) -> tuple[Row, ...]:
@@ -62,6 +62,11 @@ async def filled(store: Store, count: int, head: Head) -> tuple[tuple[Row, ...],
 class Place(ABC):
     """Where a journal is kept: opened by any number of stores, and reached behind their backs."""
 
+    @property
+    @abstractmethod
+    def address(self) -> str:
+        """As a configuration names it."""
+
     @abstractmethod
     def store(self) -> Store:
         """Another one for the same journal."""
@@ -88,6 +93,10 @@ class FilePlace(Place):
 
     def __init__(self, folder: Path) -> None:
         self.path = folder / "journal.db"
+
+    @property
+    def address(self) -> str:
+        return str(self.path)
 
     def store(self) -> Store:
         return SqliteStore(self.path)

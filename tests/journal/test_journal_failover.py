@@ -21,7 +21,9 @@ from zahlwerk.journal.postgres import PostgresStore
 from zahlwerk.journal.store import Store
 from zahlwerk.journal.terminal import JournaledTerminal
 from zahlwerk.lifecycle import PaymentState
-from zahlwerk.payment import Outcome, Payment
+from zahlwerk.money import Money
+from zahlwerk.payment import Outcome, Payment, PaymentKind, PaymentRequest
+from zahlwerk.terminal import Decision, Witness
 from zahlwerk.virtual.host import Host
 from zahlwerk.virtual.terminal import VirtualTerminal
 
@@ -200,18 +202,22 @@ class TestServerDown:
     async def test_outcomes_that_could_not_be_written_are_written_once_the_server_is_back(
         self, postgres: Server, server_place: ServerPlace
     ) -> None:
-        """The server goes down between the request and its outcome: the money has moved by then, or it has not."""
+        """The server goes down between an approval, which is durable, and the decision about it, which is not."""
         async with a_day(server_place.store()) as day:
             await day.pay("sale-1")
             await day.hold_and_capture("tab-1")
-            stop_at_booking(day, postgres)
+            request = PaymentRequest(kind=PaymentKind.PURCHASE, amount=Money.parse("12.50 CHF"), reference="sale-2")
             try:
-                with pytest.raises(TerminalError):
-                    await day.terminal.pay("12.50 CHF", reference="sale-2")
+                with pytest.raises(TerminalError) as caught:
+                    await day.terminal.transact(request, witness=StopsTheServer(postgres))
+                charged = day.host.charged("sale-2").amount
             finally:
                 postgres.start()
-            await day.pay("sale-2")
+            settled = await day.pay("sale-2")
             await day.must_agree()
+
+        assert caught.value.money_moved is not MoneyMoved.NO or charged == 0
+        assert settled.state in {PaymentState.ROLLED_BACK, PaymentState.FAILED}
 
 
 class TestPenTaken:
@@ -245,13 +251,12 @@ async def taken_over(place: Place) -> Journal:
     return await Journal.open(place.store(), name="second till")
 
 
-def stop_at_booking(day: Day, server: Server) -> None:
-    """The next authorisation at the host takes the database's server with it."""
-    real = day.host.authorise
+class StopsTheServer(Witness):
+    """The server goes down while the register thinks about an approval."""
 
-    def authorise(request: object) -> object:
-        day.host.authorise = real  # type: ignore[method-assign]
-        server.stop()
-        return real(request)  # type: ignore[arg-type]
+    def __init__(self, server: Server) -> None:
+        self._server = server
 
-    day.host.authorise = authorise  # type: ignore[method-assign,assignment]
+    async def approved(self, payment: Payment) -> Decision:
+        self._server.stop()
+        return Decision(confirm=True)

@@ -241,7 +241,7 @@ class TestOneWriter:
         await reader.close()
 
     async def test_the_pen_of_a_process_that_was_killed_is_taken_over_at_once(self, place: Place) -> None:
-        address = place.address if isinstance(place, ServerPlace) else str(place.path)  # type: ignore[attr-defined]
+        address = place.address
         process = await asyncio.create_subprocess_exec(
             sys.executable, "-c", HOLDING, address, stdout=asyncio.subprocess.PIPE
         )

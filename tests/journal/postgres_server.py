@@ -71,7 +71,7 @@ class Line:
         """The message at which the line breaks; 0 for never."""
         self.cut_how = "request"
         """`request`: the message never arrives. `answer`: it does, but nobody hears of it. `orphan`: the same, and the
-        server does not even notice that the store is gone."""
+        server does not even notice that the store is gone. `silence`: the same, and the store hears nothing at all."""
         self.outage = 0
         """How many connections are refused after the cut."""
         self.cuts = 0
@@ -122,7 +122,9 @@ class Line:
                         with contextlib.suppress(asyncio.CancelledError):
                             await back
                         await up_reader.read(CHUNK_BYTES)  # done, at the server
-                    is_orphan = self.cut_how == "orphan"
+                    is_orphan = self.cut_how in {"orphan", "silence"}
+                    if self.cut_how == "silence":
+                        await reader.read()  # until the store gives up
                     return
                 up_writer.write(data)
                 await up_writer.drain()

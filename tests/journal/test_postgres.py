@@ -83,6 +83,22 @@ class TestDoubt:
         assert (await second.open(OTHER)).epoch == 2
         await second.close()
 
+    async def test_a_server_that_does_not_answer_in_time_leaves_a_doubt_that_is_settled(
+        self, line: Line, server_place: ServerPlace
+    ) -> None:
+        address = server_place.server.address(schema=server_place.schema, folder=line.folder)
+        store = PostgresStore(address, connect_s=5, command_s=0.5)
+        _, head = await filled(store, 1, await store.open(HOLDER))
+        rows = chained(draft(2), after=head)
+        line.cut_at, line.cut_how = line.sent + 1, "silence"
+        with pytest.raises(CommitInDoubt, match="no answer in time"):
+            await store.commit(Change(rows), before=head)
+        found = await store.reopen()
+        await filled(store, 1, found)
+        await store.close()
+
+        assert found == head_after(rows, head)
+
     async def test_a_line_that_broke_while_idle_leaves_no_doubt(
         self, postgres: Server, server_place: ServerPlace
     ) -> None:

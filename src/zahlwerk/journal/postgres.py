@@ -100,13 +100,17 @@ class PostgresStore(Store):
     Args:
         address: `postgresql://user:password@host:port/database`; parameters are those of libpq (`sslmode=verify-full`),
             and `schema=NAME` for tables that are not in the user's own schema. A schema that is missing is made.
+        connect_s: seconds until a server that takes no connection counts as out of reach.
+        command_s: the same for one that does not answer.
 
     Raises:
         ConfigurationError: the address cannot be read.
     """
 
-    def __init__(self, address: str) -> None:
+    def __init__(self, address: str, *, connect_s: float = CONNECT_S, command_s: float = COMMAND_S) -> None:
         self._dsn, self._schema, self._name, self._secrets = _read(address)
+        self._connect_s = connect_s
+        self._command_s = command_s
         self._writer: Link | None = None
         self._reader: Link | None = None
         self._reading = asyncio.Lock()
@@ -261,7 +265,7 @@ class PostgresStore(Store):
     async def _connect(self) -> Link:
         try:
             return await asyncpg.connect(
-                self._dsn, timeout=CONNECT_S, command_timeout=COMMAND_S, server_settings=dict(_SETTINGS)
+                self._dsn, timeout=self._connect_s, command_timeout=self._command_s, server_settings=dict(_SETTINGS)
             )
         except (ValueError, asyncpg.UndefinedObjectError) as exc:
             # Its text may repeat the address, password and all.
@@ -271,7 +275,7 @@ class PostgresStore(Store):
         if connection is None:
             return
         try:
-            await connection.close(timeout=CONNECT_S)
+            await connection.close(timeout=self._connect_s)
         except Exception:  # it is to be gone, whatever it says
             connection.terminate()
 

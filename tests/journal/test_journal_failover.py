@@ -129,6 +129,18 @@ class TestEachCommit:
             assert (day.refused, day.unknown) == ([], [])
             assert store.commits <= COMMITS
 
+    async def test_no_name_that_a_register_gives_keeps_others_from_paying(self, place: Place) -> None:
+        async with a_day(place.store()) as day:
+            request = PaymentRequest(
+                kind=PaymentKind.PURCHASE, amount=Money.parse("12.50 CHF"), reference="sale-1",
+                metadata={"actor": "Zoë\0\n" + "x" * 100},
+            )  # fmt: skip
+            payment = await day.terminal.transact(request)
+            rows = await day.journal.rows_of("sale-1")
+
+        assert payment.outcome is Outcome.APPROVED
+        assert rows[0].actor == ("Zoë" + "x" * 100)[:64]
+
     @pytest.mark.parametrize("commit", range(2, COMMITS + 1))
     @pytest.mark.parametrize("when", ["before", "after"])
     @pytest.mark.parametrize("outage", [0, 1, 4])

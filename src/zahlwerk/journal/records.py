@@ -266,7 +266,7 @@ def _told(record: Record, kind: EntryKind, body: Body) -> Record:
 def _noted(record: Record, kind: EntryKind, body: Body) -> Record:
     match kind:
         case EntryKind.DOUBT:
-            return replace(record, doubt=str(body.get("why", "nobody knows")))
+            return replace(record, doubt=str(body.get("why") or "nobody knows"))
         case EntryKind.MATCHED:
             return replace(record, matched=str(body.get("with", "")))
         case _:

@@ -154,13 +154,15 @@ class Journal:
             terminal.kill()
         self._writer.kill()
 
-    def wrap(self, terminal: Terminal, *, name: str, actor: str = "") -> JournaledTerminal:
+    def wrap(self, terminal: Terminal, *, name: str, actor: str = "", exclusive: bool = False) -> JournaledTerminal:
         """The same terminal with this journal around it.
 
         Args:
             terminal: not yet opened, or open.
             name: of the terminal in this journal; the same one every time, or what is open is not found again.
             actor: who pays there, where a request's metadata does not say it.
+            exclusive: it takes no payment that this journal does not know: its keypad is locked, or it reports what is
+                typed in there at once. Only then may its totals settle payments by themselves (decision 0007).
 
         Raises:
             InvalidRequest: the name is taken or unusable.
@@ -173,7 +175,7 @@ class Journal:
             raise InvalidRequest(
                 f"this journal has a terminal {name!r} already", remedy="give each terminal a name of its own"
             )
-        wrapped = JournaledTerminal(self, terminal, name=name, actor=actor)
+        wrapped = JournaledTerminal(self, terminal, name=name, actor=actor, exclusive=exclusive)
         self.terminals[name] = wrapped
         return wrapped
 

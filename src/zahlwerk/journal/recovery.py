@@ -15,9 +15,9 @@ from zahlwerk.errors import JournalError, MoneyMoved, NotSupported, PaymentNotFo
 from zahlwerk.events import Notice
 from zahlwerk.hold import HoldId
 from zahlwerk.journal.entries import EntryKind
-from zahlwerk.journal.reconcile import take_in_totals
 from zahlwerk.journal.records import Record, unknown_payment
 from zahlwerk.journal.standalone import standalone_reference
+from zahlwerk.journal.totals import take_in_totals
 from zahlwerk.journal.undoing import note_undoing
 from zahlwerk.lifecycle import PaymentState
 from zahlwerk.money import Money
@@ -261,9 +261,14 @@ class Recovery:
         except JournalError:
             self._journal.keep(reference, self._owner.name, payment)
 
-    async def took_totals(self, totals: Totals, *, closed: bool) -> None:
-        """The terminal told its figures."""
-        await take_in_totals(self._journal, self._owner.name, totals, closed=closed)
+    async def took_totals(self, totals: Totals, *, closed: bool, asked: int, mark: str, idle: bool) -> None:
+        """The terminal told its figures; a journal that cannot be written loses what they prove, never a payment.
+
+        Args: as for `take_in_totals`.
+        """
+        with contextlib.suppress(JournalError):
+            await self._journal.ensure_writable()
+            await take_in_totals(self._owner, totals, closed=closed, asked=asked, mark=mark, idle=idle)
 
 
 def _never_left(record: Record) -> Payment:

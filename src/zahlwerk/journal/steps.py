@@ -27,15 +27,19 @@ __all__ = ["Steps"]
 class Steps(Witness):
     """Writes what happens to one payment; made for one attempt."""
 
-    def __init__(self, journal: Journal, terminal: str, request: PaymentRequest, outer: Witness, *, actor: str) -> None:
+    def __init__(
+        self, journal: Journal, terminal: str, request: PaymentRequest, outer: Witness, *, actor: str, mark: str = ""
+    ) -> None:
         """Args:
         outer: the caller's own witness, who decides.
+        mark: the terminal's counters of shift and period as last told; what totals may prove later hangs on them.
         """
         self._journal = journal
         self._terminal = terminal
         self._request = request
         self._outer = outer
         self._actor = actor
+        self._mark = mark
         self._asks = type(outer) is not Witness
         self.sent = False
         """The intent is durable; the request may have left."""
@@ -49,7 +53,10 @@ class Steps(Witness):
         if self.sent:
             return
         try:
-            await self._write((*self._asked(), (EntryKind.SENT, {"evidence": dict(evidence)})))
+            body: dict[str, object] = {"evidence": dict(evidence)}
+            if self._mark:
+                body["mark"] = self._mark
+            await self._write((*self._asked(), (EntryKind.SENT, body)))
         except JournalError:
             self._refused_to_send = True
             raise

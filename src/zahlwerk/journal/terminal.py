@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Final
 
 from zahlwerk.errors import (
@@ -14,7 +16,7 @@ from zahlwerk.errors import (
     TerminalError,
     TerminalRefused,
 )
-from zahlwerk.events import LinkChanged, Notice, Printer, StandalonePayment, TerminalEvent, TerminalStatus
+from zahlwerk.events import LinkChanged, Notice, Printer, ShiftChanged, StandalonePayment, TerminalEvent, TerminalStatus
 from zahlwerk.hold import HoldId
 from zahlwerk.journal.encoding import refuse_card_data_of
 from zahlwerk.journal.entries import EntryKind
@@ -22,6 +24,7 @@ from zahlwerk.journal.journal import Running
 from zahlwerk.journal.records import Record, must_be_same, unknown_payment
 from zahlwerk.journal.recovery import Recovery
 from zahlwerk.journal.steps import Steps
+from zahlwerk.journal.totals import mark_of
 from zahlwerk.journal.undoing import note_undoing
 from zahlwerk.lifecycle import PaymentState
 from zahlwerk.money import Money
@@ -32,6 +35,7 @@ from zahlwerk.terminal import (
     Capabilities,
     Dialog,
     Evidence,
+    Feature,
     Maintenance,
     OpenEntry,
     Period,
@@ -53,13 +57,18 @@ _SETTLING: Final = {PaymentState.CAPTURING, PaymentState.RELEASING, PaymentState
 class JournaledTerminal(Terminal):
     """A terminal with a journal around it. Made by `Journal.wrap`; what need not be written goes straight through."""
 
-    def __init__(self, journal: Journal, inner: Terminal, *, name: str, actor: str = "") -> None:
+    def __init__(
+        self, journal: Journal, inner: Terminal, *, name: str, actor: str = "", exclusive: bool = False
+    ) -> None:
         super().__init__()
         self.inner = inner
         """The terminal itself, for what its interface has beyond the port."""
         self.name = name
         self.actor = actor or f"register at {name}"
+        self.exclusive = exclusive
+        """It takes no payment that this journal does not know."""
         self.journal = journal
+        self._mark = ""
         self.link_faults = inner.link_faults
         self.recovery = Recovery(self)
         self._turn = asyncio.Lock()
@@ -175,7 +184,7 @@ class JournaledTerminal(Terminal):
                 return unknown_payment(fresh, str(exc))
 
     async def _carry_out(self, request: PaymentRequest, witness: Witness) -> Payment:
-        steps = Steps(self.journal, self.name, request, witness, actor=self._actor_of(request))
+        steps = Steps(self.journal, self.name, request, witness, actor=self._actor_of(request), mark=self._mark)
         try:
             payment = await self.inner.transact(request, witness=steps)
         except TerminalError as exc:
@@ -249,6 +258,8 @@ class JournaledTerminal(Terminal):
                 self._spawn(self.recovery.take_in(payment))
             case LinkChanged(connected=True):
                 self.recovery.link_is_back()
+            case ShiftChanged():
+                self._mark = ""
         self._hub.emit(event)
 
     def emit(self, event: TerminalEvent) -> None:
@@ -291,28 +302,55 @@ class JournaledTerminal(Terminal):
         return await self.inner.open_entries()
 
     async def open_shift(self, *, attendant: str = "", attendant_number: int | None = None) -> ShiftInfo:
-        return await self.inner.open_shift(attendant=attendant, attendant_number=attendant_number)
+        shift = await self.inner.open_shift(attendant=attendant, attendant_number=attendant_number)
+        self._mark = mark_of(shift)
+        return shift
 
     async def close_shift(self) -> ShiftInfo:
         return await self.inner.close_shift()
 
     async def totals(self, period: Period = Period.SHIFT) -> Totals:
         """The terminal's figures; what they prove about open payments is taken in."""
-        await self._settle_what_can_be()
-        totals = await self.inner.totals(period)
-        await self.recovery.took_totals(totals, closed=False)
-        return totals
+
+        async def ask() -> Totals:
+            return await self.inner.totals(period)
+
+        return await self._witnessed(ask, closes=False)
 
     async def end_of_day(self) -> Totals:
         """Close the booking period. Open payments are asked about first: afterwards the terminal may not know them."""
-        await self._settle_what_can_be()
-        totals = await self.inner.end_of_day()
-        await self.recovery.took_totals(totals, closed=True)
-        return totals
+        return await self._witnessed(self.inner.end_of_day, closes=True)
 
-    async def _settle_what_can_be(self) -> None:
+    async def _witnessed(self, ask: Callable[[], Awaitable[Totals]], *, closes: bool) -> Totals:
+        """Nothing else is asked of the terminal meanwhile, or its figures could not be compared with the journal's."""
         async with self._turn:
             await self.recovery.settle_past()
+            mark, idle, asked = "", False, self.journal.head.number
+            if self.journal.open_records(self.name):
+                mark, idle = await self._counters()
+            if closes or self.journal.open_records(self.name):
+                with contextlib.suppress(JournalError):
+                    told = await self.journal.note(
+                        EntryKind.TOTALS, {"asked": True, "closes": closes}, terminal=self.name
+                    )
+                    asked = told[-1].number
+            totals = await ask()
+            await asyncio.gather(*self._tasks, return_exceptions=True)
+            await self.recovery.took_totals(totals, closed=closes, asked=asked, mark=mark, idle=idle)
+            return totals
+
+    async def _counters(self) -> tuple[str, bool]:
+        """The counters of shift and period now, and whether nothing runs at the terminal.
+
+        Only the answer to opening a shift tells the counters as they are: of an open one it changes nothing.
+        """
+        with contextlib.suppress(TerminalError):
+            status = await self.inner.status()
+            idle = not status.busy
+            if idle and status.shift_open and Feature.SHIFT in self.inner.capabilities:
+                return mark_of(await self.inner.open_shift()), idle
+            return "", idle
+        return "", False
 
     async def receipt(self, kind: ReceiptKind = ReceiptKind.MERCHANT, *, number: int | None = None) -> Receipt:
         return await self.inner.receipt(kind, number=number)

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from zahlwerk.errors import JournalDamaged, ReferenceReused
-from zahlwerk.journal.encoding import encode_body, payment_to, request_to
+from zahlwerk.journal.encoding import encode_body
 from zahlwerk.journal.entries import Body, EntryKind, Row, state_of
 from zahlwerk.journal.records import ENDINGS, FIRST, Record, advanced, applied, fold, must_be_same, path
 from zahlwerk.lifecycle import FINAL, TRANSITIONS, PaymentState
@@ -30,7 +30,7 @@ def in_state(state: PaymentState) -> Record:
 
 
 def asked() -> Row:
-    return row(1, EntryKind.REQUESTED, {"request": request_to(REQUEST)})
+    return row(1, EntryKind.REQUESTED, {"request": REQUEST})
 
 
 class TestTheTable:
@@ -86,7 +86,7 @@ class TestFolding:
     def test_a_whole_payment(self) -> None:
         payment = Payment(reference="sale-1", kind=PaymentKind.PURCHASE, outcome=Outcome.APPROVED,
                           state=PaymentState.CONFIRMED, approved=Money.of(1250, "CHF"), sequence=7)  # fmt: skip
-        told = {"payment": payment_to(payment)}
+        told = {"payment": payment}
         rows = [asked(), row(2, EntryKind.SENT, {"evidence": {"turn": "7"}}),
                 row(3, EntryKind.APPROVED, told, sequence=7), row(4, EntryKind.CONFIRMING, {"amount": "900 CHF"}),
                 row(5, EntryKind.CONFIRMED, told)]  # fmt: skip

@@ -19,8 +19,9 @@ from msgspec.structs import replace
 
 from zahlwerk.clock import Clock, SystemClock
 from zahlwerk.errors import InvalidRequest, JournalDamaged, JournalError, JournalUnavailable, PaymentNotFound
+from zahlwerk.journal.doubt import Doubt, decide, doubt_from
 from zahlwerk.journal.encoding import encode_body, encode_checked
-from zahlwerk.journal.entries import Body, Draft, EntryKind, Head, Row
+from zahlwerk.journal.entries import Body, Draft, EntryKind, Head, Row, state_of
 from zahlwerk.journal.records import ENDINGS, Record, advanced, applied, fold, path
 from zahlwerk.journal.store import Holder, Store, store_at
 from zahlwerk.journal.verify import Verdict, verify
@@ -287,6 +288,31 @@ class Journal:
         """Payments that a person must decide about."""
         return tuple(record for record in self.open_records() if record.doubt)
 
+    async def doubt(self, reference: str) -> Doubt:
+        """The evidence about a payment that is in doubt, and what to look for.
+
+        Raises:
+            PaymentNotFound: nobody asked for it here.
+        """
+        return doubt_from(await self.record(reference), await self.rows_of(reference))
+
+    async def decide(self, reference: str, *, paid: bool, by: str, why: str) -> Payment:
+        """Settle a payment in doubt by a person's word; the same decision again changes nothing.
+
+        Args:
+            reference: of a payment whose outcome is not known.
+            paid: whether the money moved; for a hold, whether it was captured.
+            by: who decides.
+            why: how they know.
+
+        Raises:
+            PaymentNotFound: nobody asked for it here.
+            InvalidRequest: there is nothing to decide, or it was decided otherwise (shows that decision).
+            TerminalBusy: it still runs.
+            CardDataRefused: `by` or `why` holds card data.
+        """
+        return await decide(self, reference, paid=paid, by=by, why=why)
+
     async def rows_of(self, reference: str) -> Sequence[Row]:
         """All rows about a payment."""
         return await self._store.of_reference(reference)
@@ -357,7 +383,7 @@ class Journal:
         target = payment.state if payment.state in ENDINGS else STATE_OF[payment.outcome]
         at = record.state
         for kind, _ in before:
-            at = PaymentState(kind.value)
+            at = state_of(kind) or at
         way = path(at, target)
         if not way and at is not target:
             raise JournalDamaged(f"a payment that is {at.value} cannot become {target.value}")

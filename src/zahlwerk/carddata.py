@@ -87,7 +87,7 @@ _LABELLED: Final = re.compile(
     r"|pin(?:[ _-]?(?:block|code))?"
     r"|card[ _-]?(?:security|verification)[ _-]?(?:code|value|number)|security[ _-]?code"
     r"|(?:karten)?pr(?:ü|ue)f(?:nummer|ziffer|code)|geheimzahl"
-    r"|cryptogramme?|code[ _-]?(?:secret|di[ _-]sicurezza)"
+    r"|cryptogramme?|code[ _-]?secret|codice[ _-]?(?:di[ _-]sicurezza|segreto)"
     r")([\"' ]{0,3}[:=#]?[\"' ]{0,3})(\d(?:[ .-]?\d){2,11}|[0-9a-f]{16})(?![\da-z])"
 )
 

@@ -37,6 +37,8 @@ from zahlwerk.payment import (
 )
 
 __all__ = [
+    "clean_number",
+    "clean_text",
     "decode_body",
     "encode_body",
     "encode_checked",
@@ -53,6 +55,7 @@ IMAGE_BYTES_MAX: Final = 256 * 1024
 # LIMIT: nesting of what a terminal or a caller hands over.
 DEPTH_MAX: Final = 16
 DIVIDER: Final = "\x1f"
+LEFT_OUT: Final = "(left out: "
 _decode: Final = msgspec.json.Decoder(dict[str, object]).decode
 T = TypeVar("T")
 
@@ -69,15 +72,25 @@ def encode_body(body: Body) -> bytes:
 
 
 def encode_checked(body: Body) -> tuple[bytes, bool]:
-    """The same, and whether nothing had to be starred out: then the body is what its bytes say."""
+    """The same, and whether nothing was starred or left out: then the body is what its bytes say."""
     plain = {key: _plain(value) for key, value in body.items()}
     texts: list[str] = []
     deep = _collect(plain, texts, 0)
     # One look at all texts together; the divider joins no two of them to something that looks like a card number.
     told = DIVIDER.join(texts)
     if not deep and redact(told) == told and redact_labelled(told) == told:
-        return _encode(plain), True
+        return _encode(plain), LEFT_OUT not in told
     return _encode(_clean(plain, 0)), False
+
+
+def clean_text(text: str) -> str:
+    """A text for a column, with everything that looks like card data starred out."""
+    return redact_labelled(redact(text)) if text else text
+
+
+def clean_number(number: int | None) -> int | None:
+    """A number for a column; None if it looks like a card number."""
+    return None if number is not None and redact(str(number)) != str(number) else number
 
 
 def decode_body(data: bytes) -> dict[str, object]:
@@ -200,9 +213,10 @@ _encode: Final = msgspec.json.Encoder(order="deterministic", enc_hook=_hook).enc
 
 def _image(data: bytes) -> object:
     if len(data) > IMAGE_BYTES_MAX:
-        return f"(left out: {len(data)} bytes)"
-    if not data.startswith(PNG) or redact_bytes(data) != data:
-        return f"(left out: {len(data)} bytes that are no clean picture)"
+        return f"{LEFT_OUT}{len(data)} bytes)"
+    text = data.decode("latin-1")
+    if not data.startswith(PNG) or redact_bytes(data) != data or redact_labelled(text) != text:
+        return f"{LEFT_OUT}{len(data)} bytes that are no clean picture)"
     return _Image(base64.b64encode(data).decode())
 
 
@@ -308,7 +322,9 @@ def _text(value: object) -> str:
     return str(value)
 
 
-def _number(value: object) -> int:
+def _number(value: object) -> int | None:
+    if isinstance(value, str) and "*" in value:
+        return None  # it looked like a card number, and was starred out
     if isinstance(value, bool) or not isinstance(value, int):
         raise TypeError("not a whole number")
     return value

@@ -18,9 +18,16 @@ from typing import TYPE_CHECKING, Final, Self
 from msgspec.structs import replace
 
 from zahlwerk.clock import Clock, SystemClock
-from zahlwerk.errors import InvalidRequest, JournalDamaged, JournalError, JournalUnavailable, PaymentNotFound
+from zahlwerk.errors import (
+    CardDataRefused,
+    InvalidRequest,
+    JournalDamaged,
+    JournalError,
+    JournalUnavailable,
+    PaymentNotFound,
+)
 from zahlwerk.journal.doubt import Doubt, decide, doubt_from
-from zahlwerk.journal.encoding import encode_body, encode_checked
+from zahlwerk.journal.encoding import clean_number, clean_text, encode_body, encode_checked
 from zahlwerk.journal.entries import Body, Draft, EntryKind, Head, Row, state_of
 from zahlwerk.journal.records import ENDINGS, Record, advanced, applied, fold, path
 from zahlwerk.journal.store import Holder, Store, store_at
@@ -167,11 +174,14 @@ class Journal:
 
         Raises:
             InvalidRequest: the name is taken or unusable.
+            CardDataRefused: it looks like card data.
         """
         from zahlwerk.journal.terminal import JournaledTerminal
 
         if not name or not name.isprintable() or len(name) > 64:
-            raise InvalidRequest(f"not a name for a terminal: {name[:64]!r}", remedy="use 1 to 64 letters")
+            raise InvalidRequest(f"not a name for a terminal: {clean_text(name)[:64]!r}", remedy="use 1 to 64 letters")
+        if clean_text(name) != name:
+            raise CardDataRefused("the name of a terminal holds what looks like card data")
         if name in self.terminals:
             raise InvalidRequest(
                 f"this journal has a terminal {name!r} already", remedy="give each terminal a name of its own"
@@ -267,7 +277,7 @@ class Journal:
         """
         record = await self.find(reference)
         if record is None:
-            raise PaymentNotFound(f"the journal knows no payment {reference!r}")
+            raise PaymentNotFound(f"the journal knows no payment {clean_text(reference)!r}")
         return record
 
     async def by_sequence(self, terminal: str, sequence: int) -> Sequence[Record]:
@@ -341,7 +351,8 @@ class Journal:
         """
         before = record = self._open.get(reference) or self._settled.get(reference)
         drafts: list[Draft] = []
-        who = actor or self.actor
+        terminal, reference, sequence = clean_text(terminal), clean_text(reference), clean_number(sequence)
+        who = clean_text(actor or self.actor)
         for kind, body in steps:
             data, is_same = encode_checked(body)
             row = Row(0, "", terminal, reference, kind.value, who, sequence, data, b"")
@@ -363,7 +374,8 @@ class Journal:
         self, kind: EntryKind, body: Body, *, terminal: str = "", actor: str = ""
     ) -> asyncio.Future[tuple[Row, ...]]:
         """Have an entry written that is about no payment."""
-        return self._writer.submit(Draft(kind, terminal, "", encode_body(body), actor or self.actor))
+        actor = clean_text(actor or self.actor)
+        return self._writer.submit(Draft(kind, clean_text(terminal), "", encode_body(body), actor))
 
     def end(
         self,
@@ -403,7 +415,7 @@ class Journal:
 
     async def _take_up(self, name: str) -> None:
         moment = self.clock.wall().astimezone(UTC).isoformat(timespec="seconds")
-        holder = Holder(name, socket.gethostname(), os.getpid(), moment)
+        holder = Holder(clean_text(name), socket.gethostname(), os.getpid(), moment)
         head = await self._store.open(holder)
         try:
             await self._read_open()

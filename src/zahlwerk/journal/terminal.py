@@ -18,7 +18,7 @@ from zahlwerk.errors import (
 )
 from zahlwerk.events import LinkChanged, Notice, Printer, ShiftChanged, StandalonePayment, TerminalEvent, TerminalStatus
 from zahlwerk.hold import HoldId
-from zahlwerk.journal.encoding import refuse_card_data_of
+from zahlwerk.journal.encoding import clean_text, refuse_card_data_of
 from zahlwerk.journal.entries import EntryKind
 from zahlwerk.journal.journal import Running
 from zahlwerk.journal.records import Record, must_be_same, unknown_payment
@@ -212,7 +212,9 @@ class JournaledTerminal(Terminal):
     async def _record_of(self, hold: HoldId) -> Record:
         """The payment behind a hold; one that this journal has never seen is taken in."""
         if not (hold.isascii() and hold.isdecimal() and len(hold) <= 18):
-            raise InvalidRequest(f"not a hold of this terminal: {hold[:32]!r}", remedy="pass the id that hold() gave")
+            raise InvalidRequest(
+                f"not a hold of this terminal: {clean_text(hold)[:32]!r}", remedy="pass the id that hold() gave"
+            )
         sequence = int(hold)
         for record in self.journal.open_records(self.name):
             if record.sequence == sequence and record.is_hold:
@@ -243,7 +245,7 @@ class JournaledTerminal(Terminal):
             record = next(iter(await self.journal.by_sequence(self.name, sequence)), None)
         if record is None:
             if evidence is None and reference and sequence is None:
-                raise PaymentNotFound(f"the journal knows no payment {reference!r}")
+                raise PaymentNotFound(f"the journal knows no payment {clean_text(reference)!r}")
             return await self.inner.lookup(reference, sequence=sequence, evidence=evidence)
         running = self.journal.running.get(record.reference)
         if running is not None:

@@ -57,7 +57,7 @@ async def test_a_decision_settles_it(journal: Journal, terminal: JournaledTermin
     assert journal.doubts() == ()
     assert [row.kind for row in await journal.rows_of("lost")][-2:] == ["decided", payment.state.value]
     assert (await sell(terminal, "lost", 700)).state is payment.state
-    assert terminal.inner.paid.count(700) == 1  # type: ignore[attr-defined]
+    assert terminal.inner.paid.count(700) == 1  # type: ignore[attr-defined]  # a body, or a table of cases
 
 
 async def test_the_same_decision_again_changes_nothing(journal: Journal, terminal: JournaledTerminal) -> None:

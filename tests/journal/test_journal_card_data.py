@@ -158,14 +158,14 @@ class TestRequests:
             if name == "reference" and (len(secret) > 48 or not secret.isprintable()):
                 continue  # no reference in any case
             with refused(secret):
-                await book.terminal.transact(replace(CLEAN, **{name: secret}))  # type: ignore[arg-type]
+                await book.terminal.transact(replace(CLEAN, **{name: secret}))  # type: ignore[arg-type]  # a body, or a table of cases
             assert not await book.holds(secret)
         assert book.inner.asked == 0
 
     @pytest.mark.parametrize("where", ["key", "value", "token", "original", "dcc date"])
     async def test_in_what_a_request_holds(self, book: Book, where: str) -> None:
         for secret in SECRETS.values():
-            changes: dict[str, object] = {  # type: ignore[assignment]
+            changes: dict[str, object] = {  # type: ignore[assignment]  # a body, or a table of cases
                 "key": {"metadata": {secret: "x"}},
                 "value": {"metadata": {"note": secret}},
                 "token": {"active_tokens": ("dG9rZW4=", secret)},
@@ -173,7 +173,7 @@ class TestRequests:
                 "dcc date": {"original": Original(dcc_date=secret)},
             }[where]
             with refused(secret):
-                await book.terminal.transact(replace(CLEAN, **changes))  # type: ignore[arg-type]
+                await book.terminal.transact(replace(CLEAN, **changes))  # type: ignore[arg-type]  # a body, or a table of cases
             assert not await book.holds(secret)
         assert book.inner.asked == 0
 

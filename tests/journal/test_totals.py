@@ -150,8 +150,8 @@ async def test_the_entry_holds_figures_differences_and_conclusions(journal: Jour
     assert body["figures"] == [{"brand": "", "kind": "debit", "count": 3, "amount": "1750 CHF"}]
     assert body["payments"] == ["first", "last"]
     assert body["in_doubt"] == ["lost"]
-    assert len(body["differences"]) == 1  # type: ignore[arg-type]
-    assert [(found["reference"], found["proved"]) for found in body["conclusions"]] == [("lost", True)]  # type: ignore[attr-defined]
+    assert len(body["differences"]) == 1  # type: ignore[arg-type]  # a body, or a table of cases
+    assert [(found["reference"], found["proved"]) for found in body["conclusions"]] == [("lost", True)]  # type: ignore[attr-defined]  # a body, or a table of cases
 
 
 async def test_totals_in_between_close_nothing_and_a_second_day_begins_where_the_first_ended(journal: Journal) -> None:

@@ -52,6 +52,8 @@ class EntryKind(Enum):
     """Asking did not help: the payment went to the list of those that a person must decide about."""
     DECIDED = "decided"
     """A person said what became of a payment in doubt, and why they know."""
+    EXPECTED = "expected"
+    """A sale waits for a payment to be typed in at a terminal."""
     MATCHED = "matched"
     """A standalone payment was assigned to what it pays for."""
     TOTALS = "totals"

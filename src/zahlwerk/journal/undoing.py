@@ -14,17 +14,17 @@ if TYPE_CHECKING:
 
 __all__ = ["note_undoing"]
 
-# LIMIT: how far back the latest payment of a terminal is looked for.
-LOOK_BACK_ROWS: Final = 200
+# LIMIT: how many counters of the terminal back its latest payment is looked for.
+LOOK_BACK: Final = 50
 _UNDOABLE: Final = frozenset({
     PaymentState.CONFIRMED, PaymentState.CAPTURED, PaymentState.STANDALONE, PaymentState.REFUNDED,
 })  # fmt: skip
-_UNDOING: Final = frozenset({PaymentKind.REVERSAL, PaymentKind.RESERVATION_CANCEL, PaymentKind.REFUND})
+_UNDOING: Final = frozenset({PaymentKind.REVERSAL, PaymentKind.RESERVATION_CANCEL})
 
 
 async def note_undoing(journal: Journal, terminal: str, request: PaymentRequest, payment: Payment) -> None:
     """Note an approved reversal or refund at the payment it undoes, if the journal knows that one."""
-    target = await _target(journal, terminal, request)
+    target = await _target(journal, terminal, request, payment)
     if target is None or request.reference in target.undone_by:
         return
     is_reversal = request.kind is PaymentKind.REVERSAL
@@ -37,24 +37,38 @@ async def note_undoing(journal: Journal, terminal: str, request: PaymentRequest,
     journal.write(target.reference, target.terminal, [(kind, body)], sequence=target.sequence)
 
 
-async def _target(journal: Journal, terminal: str, request: PaymentRequest) -> Record | None:
+async def _target(journal: Journal, terminal: str, request: PaymentRequest, payment: Payment) -> Record | None:
     sequence = request.original.sequence if request.original is not None else None
     if sequence is not None:
         found = await journal.by_sequence(terminal, sequence)
         return next((record for record in found if _can_be_undone(record, request)), None)
     if request.kind is not PaymentKind.REVERSAL:
         return None  # a refund that names nothing undoes nothing in particular
-    seen: set[str] = set()
-    for row in reversed(await journal.latest(limit=LOOK_BACK_ROWS, terminal=terminal)):
-        if not row.reference or row.reference in seen:
-            continue
-        seen.add(row.reference)
-        record = await journal.find(row.reference)
-        if record is not None and _can_be_undone(record, request) and amount_of(record) is not None:
-            return record
+    return await _latest(journal, terminal, request, payment)
+
+
+async def _latest(journal: Journal, terminal: str, request: PaymentRequest, payment: Payment) -> Record | None:
+    """What a reversal that names nothing has undone; None unless the terminal's counters leave no other.
+
+    A counter that the journal does not know may be a payment that was typed in at the terminal.
+    """
+    if payment.sequence is None:
+        return None
+    for sequence in range(payment.sequence - 1, max(0, payment.sequence - LOOK_BACK), -1):
+        found = await journal.by_sequence(terminal, sequence)
+        if not found or found[0].is_open:
+            return None
+        if _can_be_undone(found[0], request):
+            known = amount_of(found[0])
+            agrees = payment.approved is None or known is None or known == payment.approved
+            return found[0] if agrees else None
+        if found[0].state in _UNDOABLE | {PaymentState.REVERSED}:
+            return None  # the latest payment was a reversal, or is reversed already: what is left is a guess
     return None
 
 
 def _can_be_undone(record: Record, request: PaymentRequest) -> bool:
     kind = record.request.kind if record.request is not None else PaymentKind.PURCHASE
-    return record.state in _UNDOABLE and kind not in _UNDOING and record.reference != request.reference
+    if record.state not in _UNDOABLE or kind in _UNDOING or record.reference == request.reference:
+        return False
+    return kind is not PaymentKind.REFUND or request.kind is PaymentKind.REVERSAL

@@ -10,6 +10,7 @@ import pytest
 import pytest_asyncio
 from tests.journal.scripted import FaultyStore, ScriptedTerminal, kinds_of, memory_journal, purchase
 
+from zahlwerk.clock import VirtualClock
 from zahlwerk.errors import (
     CardDataRefused,
     InvalidRequest,
@@ -560,6 +561,19 @@ class TestAJournalThatCannotBeWritten:
             await here.terminal.transact(purchase())
 
         assert any(isinstance(event, Notice) and "disk full" in event.text for event in told)
+
+    async def test_it_is_tried_again_although_nobody_pays_and_nothing_is_open(self, here: Till) -> None:
+        broken = [JournalUnavailable("no room")]
+        here.store.refuse = lambda change: broken[0] if broken else None
+        with pytest.raises(JournalUnavailable):
+            await here.terminal.transact(purchase())
+        broken.clear()
+        clock = here.journal.clock
+        assert isinstance(clock, VirtualClock)
+
+        await clock.advance(30.0)
+
+        assert here.journal.trouble == ""
 
 
 class TestLookup:

@@ -68,8 +68,8 @@ class Recovery:
             self._task = None
 
     def nudge(self) -> None:
-        """Something may be open now."""
-        if self.unsettled():
+        """Something may be open now, or cannot be written."""
+        if self.unsettled() or self._journal.trouble:
             self._wake.set()
 
     def link_is_back(self) -> None:

@@ -271,6 +271,7 @@ class JournaledTerminal(Terminal):
     def journal_failed(self, trouble: JournalError) -> None:
         """Nothing can be written: whoever watches the terminal is told."""
         self._hub.emit(Notice(f"payments are refused: {trouble}", source="journal"))
+        self.recovery.nudge()
 
     def _spawn(self, work: object) -> None:
         assert asyncio.iscoroutine(work)

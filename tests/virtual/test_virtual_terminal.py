@@ -472,6 +472,18 @@ class TestHolds:
         assert witness.seen[0].state is PaymentState.HELD
         assert (await kept.capture("1.00 CHF")).state is PaymentState.CAPTURED
 
+    async def test_whoever_waited_over_a_crash_cannot_let_go_of_a_hold_afterwards(self) -> None:
+        r = await rig()
+        task = asyncio.ensure_future(r.terminal.hold("50.00 CHF", witness=Slow())._open())
+        await r.clock.advance(5)
+        assert len(await r.terminal.open_entries()) == 1
+        r.terminal.crash(back_by_itself=False)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        r.terminal.restart()
+
+        assert len(await r.terminal.open_entries()) == 1
+
     async def test_an_active_card_stops_the_payment(self) -> None:
         r = await rig()
         hold = await r.finish(r.terminal.hold("50.00 CHF", active_tokens=(card("visa").token,))._open())

@@ -75,7 +75,8 @@ class PaymentFlow(PaymentCase):
             )
         except BaseException:
             self._drop_hook()
-            self._take_back()
+            if self._boot == self._device.boot:
+                self._take_back()
             raise
 
     # -- the stations of a payment

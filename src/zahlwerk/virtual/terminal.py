@@ -21,7 +21,7 @@ from zahlwerk.errors import (
     TerminalRefused,
 )
 from zahlwerk.events import Notice, Printer, ShiftChanged, TerminalStatus
-from zahlwerk.faults import Action, LinkFaults
+from zahlwerk.faults import Action, FaultPlan, LinkFaults
 from zahlwerk.lifecycle import PaymentState
 from zahlwerk.money import Money
 from zahlwerk.payment import Payment, PaymentKind, PaymentRequest, Receipt, ReceiptKind
@@ -79,14 +79,22 @@ class VirtualTerminal(CardHolder, Terminal):
         settings: how it is set up.
         clock: where all its time comes from.
         waits: how long it waits for card, host and confirmation.
+        plan: what goes wrong, instead of `settings.faults`.
     """
 
     def __init__(
-        self, settings: Settings | None = None, *, clock: Clock | None = None, waits: Waits = DEFAULT_WAITS
+        self,
+        settings: Settings | None = None,
+        *,
+        clock: Clock | None = None,
+        waits: Waits = DEFAULT_WAITS,
+        plan: FaultPlan | None = None,
     ) -> None:
         super().__init__()
         self.settings = settings or Settings()
         self._device = Device(self.settings, clock=clock or SystemClock(), waits=waits, emit=self._hub.emit)
+        if plan is not None:
+            self._device.plan = plan
         if any(not fault.is_terminal for fault in self._device.plan.faults):
             self.link_faults = LinkFaults(self._device.plan, random_source(self.settings.seed))
         self._flow: PaymentFlow | None = None

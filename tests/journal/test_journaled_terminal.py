@@ -626,3 +626,47 @@ class TestUndoing:
 
         record = await here.journal.record("sale-1")
         assert (record.state, record.undone_by) == (PaymentState.REFUNDED, ("back-1",))
+
+
+class TestWhatAnAnswerProves:
+    """A terminal that is asked for its latest payment tells of the latest one, whoever's it is. Found by the simulation."""
+
+    async def lost_then_another(self, here: Till) -> Payment:
+        """The second one."""
+        here.inner.script.lookup = unknown
+        here.inner.script.after_sending = raising(LinkLost("gone", request_sent=True))  # type: ignore[assignment]  # raises
+        with pytest.raises(LinkLost):
+            await here.terminal.transact(purchase())
+        here.inner.script.after_sending = lambda: None
+        return await here.terminal.transact(purchase(reference="sale-2"))
+
+    async def test_a_payment_that_another_one_was_sent_after_is_not_asked_about_any_more(self, here: Till) -> None:
+        second = await self.lost_then_another(here)
+        asked = here.inner.calls.count("lookup sale-1")
+        here.inner.script.lookup = lambda reference: replace(second, reference=reference)
+
+        found = await here.terminal.lookup("sale-1")
+
+        assert found.outcome is Outcome.UNKNOWN
+        assert (await here.journal.record("sale-1")).doubt
+        assert here.inner.calls.count("lookup sale-1") == asked
+
+    async def test_the_counter_of_a_later_payment_is_never_taken_for_an_earlier_one(self, here: Till) -> None:
+        here.inner.script.outcome = Outcome.UNKNOWN
+        here.inner.script.lookup = unknown
+        await here.terminal.transact(purchase())
+        here.inner.script.outcome = Outcome.APPROVED
+        await here.terminal.transact(purchase(reference="filler"))
+        second = await here.terminal.transact(purchase(reference="sale-2"))
+        here.inner.script.lookup = lambda reference: replace(second, reference=reference)
+
+        found = await here.terminal.lookup("sale-1")
+
+        assert found.outcome is Outcome.UNKNOWN
+
+
+def unknown(reference: str) -> Payment:
+    return Payment(
+        reference=reference, kind=PaymentKind.PURCHASE, outcome=Outcome.UNKNOWN, state=PaymentState.UNKNOWN,
+        message="cannot tell",
+    )  # fmt: skip

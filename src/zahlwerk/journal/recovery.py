@@ -15,6 +15,7 @@ from zahlwerk.errors import JournalError, MoneyMoved, NotSupported, PaymentNotFo
 from zahlwerk.events import Notice
 from zahlwerk.hold import HoldId
 from zahlwerk.journal.entries import EntryKind
+from zahlwerk.journal.exclusion import belongs_to, overtaken_by
 from zahlwerk.journal.records import Record, unknown_payment
 from zahlwerk.journal.standalone import standalone_reference
 from zahlwerk.journal.totals import take_in_totals
@@ -151,6 +152,10 @@ class Recovery:
         return await self._not_told(record, payment.message)
 
     async def _looked_up(self, record: Record) -> Payment:
+        other = "" if record.sequence is not None else await overtaken_by(self._journal, record)
+        if other:
+            self._answers[record.reference] = ANSWERS_MAX
+            return unknown_payment(record, f"{other!r} was sent since, so the terminal's answer would prove nothing")
         try:
             found = await self._owner.inner.lookup(
                 record.reference, sequence=record.sequence, evidence=record.evidence_for_lookup()
@@ -160,6 +165,11 @@ class Recovery:
         except NotSupported as exc:
             self._answers[record.reference] = ANSWERS_MAX
             return unknown_payment(record, str(exc))
+        other = await belongs_to(self._journal, record, found)
+        if other:
+            return unknown_payment(
+                record, f"the terminal tells the counter {found.sequence}, which is that of {other!r}"
+            )
         kind = record.request.kind if record.request is not None else found.kind
         requested = record.request.total if record.request is not None else found.requested
         return found.but(reference=record.reference, kind=kind, requested=requested)

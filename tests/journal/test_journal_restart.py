@@ -26,10 +26,6 @@ class Died(BaseException):
     """The plug was pulled."""
 
 
-def die() -> None:
-    raise Died
-
-
 class Shop:
     """One file and one terminal that outlive every process."""
 
@@ -47,6 +43,12 @@ class Shop:
         terminal = self.journal.wrap(self.inner, name="till-1")
         await terminal.open()
         return terminal
+
+    def die(self) -> None:
+        """The plug is pulled here and now: whatever runs in the process gets no further."""
+        assert self.journal is not None
+        self.journal.kill()
+        raise Died
 
     async def crash(self) -> None:
         """The process is gone: what is not durable is lost, the kernel lets go of the lock."""
@@ -91,7 +93,7 @@ class TestAPaymentThatIsCutOff:
         self, shop: Shop, hook: str, state: PaymentState | None, charged: int
     ) -> None:
         terminal = await shop.start()
-        setattr(shop.inner.script, hook, die)
+        setattr(shop.inner.script, hook, shop.die)
         await shop.die_in(asyncio.ensure_future(terminal.transact(purchase())))
 
         journal = await shop.settled()
@@ -105,7 +107,7 @@ class TestAPaymentThatIsCutOff:
 
     async def test_the_same_request_after_the_restart_gives_the_payment_that_was_made(self, shop: Shop) -> None:
         terminal = await shop.start()
-        shop.inner.script.after_confirmation = die
+        shop.inner.script.after_confirmation = shop.die
         await shop.die_in(asyncio.ensure_future(terminal.transact(purchase())))
         terminal = await shop.start()
 
@@ -117,7 +119,7 @@ class TestAPaymentThatIsCutOff:
 
     async def test_one_that_nobody_knows_is_never_sent_again(self, shop: Shop) -> None:
         terminal = await shop.start()
-        shop.inner.script.after_sending = die
+        shop.inner.script.after_sending = shop.die
         await shop.die_in(asyncio.ensure_future(terminal.transact(purchase())))
         terminal = await shop.start()
 
@@ -212,7 +214,7 @@ class TestAHoldThatIsCutOff:
     ) -> None:
         terminal = await shop.start()
         hold = await terminal.hold("50.00 CHF", reference="tab-1")
-        setattr(shop.inner.script, hook, die)
+        setattr(shop.inner.script, hook, shop.die)
         await shop.die_in(asyncio.ensure_future(terminal.settle(hold.id, amount)))
 
         journal = await shop.settled()
@@ -236,7 +238,7 @@ class TestAHoldThatIsCutOff:
 
     async def test_one_whose_opening_was_cut_off_is_found_held(self, shop: Shop) -> None:
         terminal = await shop.start()
-        shop.inner.script.after_approval = die
+        shop.inner.script.after_approval = shop.die
         opening = terminal.transact(
             PaymentRequest(kind=PaymentKind.AUTHORISATION, amount=Money.of(5000, "CHF"), reference="tab-1")
         )
@@ -251,7 +253,7 @@ class TestAHoldThatIsCutOff:
 class TestAskingInTheBackground:
     async def test_it_goes_on_with_growing_pauses_while_nobody_answers(self, shop: Shop) -> None:
         terminal = await shop.start()
-        shop.inner.script.after_confirmation = die
+        shop.inner.script.after_confirmation = shop.die
         await shop.die_in(asyncio.ensure_future(terminal.transact(purchase())))
         asked: list[float] = []
 
@@ -273,7 +275,7 @@ class TestAskingInTheBackground:
 
     async def test_it_is_done_before_the_first_sale_of_the_new_process(self, shop: Shop) -> None:
         terminal = await shop.start()
-        shop.inner.script.after_confirmation = die
+        shop.inner.script.after_confirmation = shop.die
         await shop.die_in(asyncio.ensure_future(terminal.transact(purchase())))
         terminal = await shop.start()
 

@@ -330,6 +330,13 @@ class TestALostLink:
         assert again.outcome is Outcome.UNKNOWN
         assert here.inner.calls.count("transact sale-1") == 1
 
+    async def test_what_came_back_unknown_is_asked_about_by_itself(self, here: Till) -> None:
+        here.inner.script.outcome = Outcome.UNKNOWN
+        await here.terminal.transact(purchase())
+        await here.settle_down()
+
+        assert "lookup sale-1" in here.inner.calls
+
     async def test_what_is_open_is_asked_about_before_the_next_payment(self, here: Till) -> None:
         here.inner.script.outcome = Outcome.UNKNOWN
         await here.terminal.transact(purchase())

@@ -130,6 +130,7 @@ class JournaledTerminal(Terminal):
             return payment
         finally:
             del self.journal.running[request.reference]
+            self.recovery.nudge()
 
     async def _join(self, running: Running, request: PaymentRequest) -> Payment:
         record = await self.journal.find(request.reference)
@@ -159,7 +160,6 @@ class JournaledTerminal(Terminal):
                 return await self._carry_out(request, witness)
         finally:
             self._paying = False
-            self.recovery.nudge()
 
     async def _known(self, record: Record) -> Payment:
         """The payment that was made before; an open one is asked about at the terminal that it runs at."""

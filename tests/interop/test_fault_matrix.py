@@ -247,3 +247,14 @@ class TestABadLine:
 
 def rolling_back() -> Journal:
     return Journal(Decision(confirm=False))
+
+
+async def test_a_status_that_overtakes_the_introduction_is_asked_for_again() -> None:
+    """Found by the simulation: the session stood, and the register waited for a status that nothing brought."""
+    world = World(settings=Settings(seed=1))
+    world.wire.hook = lambda way, line: [(0.5 if name_of_line(line) == "ConnectRequest" else 0.0, line)]
+
+    await world.open()
+
+    assert (await world.until(world.register.status())).shift_open
+    await world.close()

@@ -19,7 +19,14 @@ from zahlwerk.errors import (
 from zahlwerk.interfaces.kit.codes import OurErrorCode
 from zahlwerk.interfaces.kit.framing import Link, LinkFailure
 from zahlwerk.interfaces.kit.masking import decoded_for_trace, mask_line
-from zahlwerk.interfaces.kit.messages import ErrorNotification, Message, StatusResponse, name_of
+from zahlwerk.interfaces.kit.messages import (
+    ConnectResponse,
+    ErrorNotification,
+    Message,
+    StatusRequest,
+    StatusResponse,
+    name_of,
+)
 from zahlwerk.interfaces.kit.register import ANSWERS, RegisterSide, RequestExpired, RequestFailed
 from zahlwerk.interfaces.kit.side import Malformed, PeerGone, Received
 from zahlwerk.interfaces.kit.states import Session
@@ -83,6 +90,8 @@ class Connection:
         self._ended = asyncio.Event()
         self._turned_away: ErrorNotification | None = None
         self._closing = False
+        self._told_early = False
+        """The terminal told its status before it introduced itself."""
 
     @property
     def is_up(self) -> bool:
@@ -223,6 +232,7 @@ class Connection:
     async def _serve(self, stream: ByteStream) -> str:
         trace, clock = self._context.trace, self._context.clock
         self._link.reset()
+        self._told_early = False
         self._pump = Pump(stream, self._link, self.side, clock=clock, on_events=self._drain, on_failure=self._gave_up)
         number = 0
         if trace is not None:
@@ -283,6 +293,12 @@ class Connection:
         if is_first_status and isinstance(message, StatusResponse) and self.side.session is Session.OPEN:
             self._is_up.set()
             self.on_up(message)
+        elif is_first_status:
+            self._told_early = True
+        elif isinstance(message, ConnectResponse) and self._told_early:
+            # The status overtook the introduction, and another one would come only once something happens.
+            self._told_early = False
+            self.send(StatusRequest())
 
     def _failed(self, request: str, error: ErrorNotification) -> None:
         if not self.is_up:

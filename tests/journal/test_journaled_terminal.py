@@ -440,6 +440,17 @@ class TestHolds:
         assert (payment.state, payment.approved) == (PaymentState.CAPTURED, CHF_10)
         assert here.inner.charged_minor == 1000
 
+    async def test_a_capture_that_came_back_unknown_is_finished_by_itself(self, here: Till) -> None:
+        hold = await here.terminal.hold("50.00 CHF", reference="tab-1")
+        here.inner.script.before_settling = raising(LinkLost("gone", request_sent=True))  # type: ignore[assignment]  # raises
+        with pytest.raises(LinkLost):
+            await hold.capture("8.40 CHF")
+        here.inner.script.before_settling = lambda: None
+        await here.settle_down()
+
+        assert (await here.journal.record("tab-1")).state is PaymentState.CAPTURED
+        assert here.inner.charged_minor == 840
+
     async def test_a_capture_that_never_left_leaves_it_held(self, here: Till) -> None:
         hold = await here.terminal.hold("50.00 CHF", reference="tab-1")
         here.inner.script.before_settling = raising(LinkUnavailable("nobody answers"))  # type: ignore[assignment]  # raises

@@ -201,13 +201,16 @@ class JournaledTerminal(Terminal):
     async def settle(self, hold: HoldId, amount: Money | None) -> Payment:
         """Capture or release a hold, once: the same again gives the same payment, another settlement is refused."""
         await self.journal.ensure_writable()
-        async with self._turn:
-            record = await self._record_of(hold)
-            if record.state in {PaymentState.CAPTURED, PaymentState.RELEASED}:
-                return _settled_before(record, amount)
-            if record.state in _SETTLING:
-                _must_settle_the_same(record, amount)
-            return await self.recovery.settle_hold(record, hold, amount)
+        try:
+            async with self._turn:
+                record = await self._record_of(hold)
+                if record.state in {PaymentState.CAPTURED, PaymentState.RELEASED}:
+                    return _settled_before(record, amount)
+                if record.state in _SETTLING:
+                    _must_settle_the_same(record, amount)
+                return await self.recovery.settle_hold(record, hold, amount)
+        finally:
+            self.recovery.nudge()
 
     async def _record_of(self, hold: HoldId) -> Record:
         """The payment behind a hold; one that this journal has never seen is taken in."""

@@ -470,6 +470,26 @@ class TestSettlingAHold:
         """Another process may have captured it."""
         assert self.settling(False, None).error().error().receipt(text).ending is Ending.UNKNOWN
 
+    def released_by_the_process_before_us(self) -> Bench:
+        """Nothing answers to Confirm 0, and there is no receipt: an authorisation has none. Found by the simulation."""
+        facts = Facts(counter_before=BEFORE, is_hold=True, sequence=OURS, confirm=False, is_decision_known=True)
+        return Bench(facts).resume().error().error().status(IDLE).receipt(None)
+
+    def test_a_release_without_an_answer_is_over_only_once_the_list_says_so(self) -> None:
+        bench = self.released_by_the_process_before_us()
+        assert (bench.ending, type(bench.last)) == (None, ReportRequest)
+        assert bench.get(listed(17)).ending is Ending.FAILED
+
+    def test_an_authorisation_that_is_still_listed_was_not_released(self) -> None:
+        assert self.released_by_the_process_before_us().get(listed(OURS)).ending is Ending.UNKNOWN
+
+    def test_without_a_list_nobody_knows_whether_it_was_released(self) -> None:
+        assert self.released_by_the_process_before_us().error().ending is Ending.UNKNOWN
+
+    def test_without_a_list_no_receipt_proves_that_nothing_is_held(self) -> None:
+        bench = Bench(Facts(counter_before=BEFORE, is_hold=True)).begin().down().up(IDLE).error().get(counter(OURS))
+        assert bench.receipt(None).ending is Ending.UNKNOWN
+
     def test_settling_never_aborts_what_runs_beside_it(self) -> None:
         bench = self.settling(False, None).error().error()
         while not bench.ends:

@@ -95,6 +95,8 @@ class Settlement:
         self._to_read: list[int] = []
         self._listed_holds: dict[int, int | None] = {}
         self._pages = 0
+        self._is_listed = True
+        """False once the terminal refused to list its open authorisations."""
         self._settles_hold = False
         self._lost = False
         self._took_back = False
@@ -245,6 +247,9 @@ class Settlement:
         elif verdict is ReceiptVerdict.SILENT and not text:
             if self._may_be_confirmed():
                 self._end_unproved("it may have been confirmed before, and the terminal has no receipt")
+            elif self._facts.is_hold and self._facts.sequence is not None:
+                # No receipt proves nothing: an authorisation has none, and no terminal takes it back by itself.
+                self._list_holds(now_s)
             else:
                 self._read_next(now_s)
         else:
@@ -271,7 +276,10 @@ class Settlement:
                 self._ask_status(now_s)
             case Phase.HOLDS if self._facts.is_kept:
                 self._end_unproved("the terminal does not list its open authorisations")
+            case Phase.HOLDS if self._facts.sequence is not None:
+                self._end_unproved("the terminal does not list its open authorisations")
             case Phase.HOLDS:
+                self._is_listed = False
                 self._ask_counter(now_s)
             case Phase.COUNTER:
                 self._end_unproved("the terminal does not tell its counter")
@@ -473,6 +481,9 @@ class Settlement:
         if self._facts.is_kept:
             self._judge_kept()
             return
+        if self._facts.sequence is not None:
+            self._judge_released()
+            return
         ours = [
             sequence
             for sequence in self._listed_holds
@@ -495,6 +506,12 @@ class Settlement:
         if self._facts.approved_minor is None:
             self._facts = self._facts.but(approved_minor=self._listed_holds[sequence])
         self._end(Ending.HELD)
+
+    def _judge_released(self) -> None:
+        if self._facts.sequence in self._listed_holds:
+            self._end_unproved("the terminal did not release the authorisation, and still holds it open")
+        else:
+            self._end(Ending.FAILED, "the terminal does not hold it open any more, and has no receipt of it")
 
     def _list_holds(self, now_s: float) -> None:
         self._pages = 0
@@ -522,10 +539,12 @@ class Settlement:
             self._read_next(now_s)
 
     def _read_next(self, now_s: float) -> None:
-        if not self._to_read:
+        if not self._to_read and not self._is_listed:
+            self._end_unproved("the terminal does not list its open authorisations")
+        elif not self._to_read:
             self._end(Ending.FAILED, "the terminal holds nothing open, and none of its receipts shows an approval")
-            return
-        self._read(self._to_read.pop(0), now_s)
+        else:
+            self._read(self._to_read.pop(0), now_s)
 
     def _read(self, sequence: int, now_s: float) -> None:
         self._wait(Phase.RECEIPT, now_s, self._waits.register_s(Operation.SHORT))

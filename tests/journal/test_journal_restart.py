@@ -165,6 +165,8 @@ class TestAPlugPulledAtACommit:
             if pulled.is_set() or not any(row.kind == kind for row in change.rows):
                 return None
             pulled.set()
+            assert shop.journal is not None
+            shop.journal.kill()
             return Died()
 
         if after:

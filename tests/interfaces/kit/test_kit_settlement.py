@@ -497,6 +497,17 @@ class TestSettlingAHold:
         assert not any(isinstance(m, AbortTransactionRequest) for m in bench.sent)
 
 
+class TestAPaymentOfTheProcessBeforeUs:
+    def test_a_refusal_is_not_the_answer_to_a_request_that_we_never_sent(self) -> None:
+        """An error that was meant for somebody else ended it as refused. Found by the simulation."""
+        it = Settlement(None, Facts(counter_before=BEFORE, is_hold=True))
+        it.resume(BUSY, now_s=100.0)
+        it.actions()
+        it.error(refused=True, now_s=101.0)
+
+        assert it.actions() == [Send(StatusRequest())]
+
+
 class TestAHoldThatIsKept:
     """The witness said yes to keeping it: after a restart that must never become a capture of all of it."""
 

@@ -264,7 +264,7 @@ class Settlement:
         if self.phase in {Phase.CONFIRMING, Phase.ROLLING_BACK, Phase.TAKING_BACK}:
             self._unanswered = max(0, self._unanswered - 1)
         match self.phase:
-            case Phase.RUNNING if refused and not self._took_back:
+            case Phase.RUNNING if refused and not self._took_back and self._request is not None:
                 self._end(Ending.REFUSED)
             case Phase.RUNNING:
                 self._ask_status(now_s)

@@ -6,6 +6,9 @@ import asyncio
 
 from tests.interop.kit_world import Rule, World, chf
 
+from zahlwerk.interfaces.kit.attempts import ended
+from zahlwerk.interfaces.kit.facts import End, Ending
+from zahlwerk.lifecycle import PaymentState
 from zahlwerk.payment import Outcome, Payment, PaymentKind, PaymentRequest
 from zahlwerk.terminal import HoldId
 
@@ -62,3 +65,12 @@ async def test_a_payment_whose_caller_went_away_is_settled_before_the_next_one()
 
 async def _over(task: asyncio.Future[Payment]) -> None:
     await asyncio.gather(task, return_exceptions=True)
+
+
+def test_a_refusal_that_meets_a_caller_who_has_gone_away_is_an_outcome_as_well() -> None:
+    """It ended in a KeyError instead of the cancellation. Found by the simulation."""
+    started = Payment(
+        reference="R1", kind=PaymentKind.PURCHASE, outcome=Outcome.UNKNOWN, state=PaymentState.UNKNOWN
+    )  # fmt: skip
+
+    assert ended(started, End(Ending.REFUSED, None, None, "")).state is PaymentState.FAILED

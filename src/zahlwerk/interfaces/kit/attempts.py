@@ -97,6 +97,8 @@ _ENDED: Final[Mapping[Ending, tuple[Outcome, PaymentState]]] = MappingProxyType(
     Ending.RELEASED: (Outcome.ABORTED, PaymentState.RELEASED),
     Ending.ROLLED_BACK: (Outcome.ABORTED, PaymentState.ROLLED_BACK),
     Ending.FAILED: (Outcome.FAILED, PaymentState.FAILED),
+    # Who was refused is told by an error; who has gone away meanwhile is not there any more to be told.
+    Ending.REFUSED: (Outcome.FAILED, PaymentState.FAILED),
     Ending.UNKNOWN: (Outcome.UNKNOWN, PaymentState.UNKNOWN),
 })  # fmt: skip
 

@@ -63,3 +63,25 @@ class TestAReversalThatNamesNothing:
 
         assert await state_of(journal, "sale-2") is PaymentState.REVERSED
         assert await state_of(journal, "sale-1") is PaymentState.CONFIRMED
+
+
+async def test_a_reversal_and_what_it_undid_are_durable_together() -> None:
+    """Else a plug that is pulled between them leaves a sale that looks paid."""
+    journal, terminal, _ = await till()
+    await terminal.transact(purchase())
+    await state_of(journal, "sale-1")
+    commits = journal.commits
+
+    await terminal.reverse(reference="undo-1")
+
+    assert await state_of(journal, "sale-1") is PaymentState.REVERSED
+    assert journal.commits == commits + 3, "intent, decision, and the end together with what was undone"
+
+
+async def test_a_hold_that_is_still_open_is_no_payment_to_be_undone() -> None:
+    journal, terminal, _ = await till()
+    await terminal.transact(purchase())
+    await terminal.hold("50.00 CHF", reference="tab-1")
+    await terminal.reverse(reference="undo-1")
+
+    assert await state_of(journal, "sale-1") is PaymentState.REVERSED

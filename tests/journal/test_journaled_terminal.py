@@ -22,7 +22,7 @@ from zahlwerk.errors import (
     TerminalBusy,
     TerminalRefused,
 )
-from zahlwerk.events import Notice, TerminalEvent
+from zahlwerk.events import LinkChanged, Notice, TerminalEvent
 from zahlwerk.hold import HoldId
 from zahlwerk.journal import Journal, JournaledTerminal
 from zahlwerk.journal.sqlite import SqliteStore
@@ -681,6 +681,32 @@ class TestWhatAnAnswerProves:
         found = await here.terminal.lookup("sale-1")
 
         assert found.outcome is Outcome.UNKNOWN
+
+
+class TestAPaymentInDoubt:
+    async def test_is_not_asked_about_any_more(self, here: Till) -> None:
+        """What the terminal tells later may be about a payment that was typed in there since. Found by the simulation."""
+        here.inner.script.outcome = Outcome.UNKNOWN
+        here.inner.script.lookup = unknown
+        await here.terminal.transact(purchase())
+        for _ in range(5):
+            await here.terminal.lookup("sale-1")
+        asked = here.inner.calls.count("lookup sale-1")
+
+        found = await here.terminal.lookup("sale-1")
+
+        assert (found.outcome, here.inner.calls.count("lookup sale-1")) == (Outcome.UNKNOWN, asked)
+        assert "a person must decide" in found.message
+
+    async def test_answers_of_a_driver_whose_link_is_down_bring_nobody_into_doubt(self, here: Till) -> None:
+        here.inner.script.outcome = Outcome.UNKNOWN
+        here.inner.script.lookup = unknown
+        here.inner._hub.emit(LinkChanged(False, "unplugged"))
+        await here.terminal.transact(purchase())
+        for _ in range(5):
+            await here.terminal.lookup("sale-1")
+
+        assert not (await here.journal.record("sale-1")).doubt
 
 
 def unknown(reference: str) -> Payment:

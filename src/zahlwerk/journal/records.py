@@ -281,6 +281,8 @@ def unknown_payment(record: Record, why: str) -> Payment:
     """What a register is told while nobody knows."""
     request = record.request
     known = record.payment
+    # A driver's own words for the same are not said twice.
+    why = why.removeprefix("not known yet: ").removesuffix(". Do not charge again; look it up")
     return Payment(
         reference=record.reference,
         kind=request.kind if request is not None else known.kind if known is not None else PaymentKind.PURCHASE,

@@ -19,7 +19,7 @@ from zahlwerk.journal.exclusion import belongs_to, overtaken_by
 from zahlwerk.journal.records import Record, unknown_payment
 from zahlwerk.journal.standalone import standalone_reference
 from zahlwerk.journal.totals import take_in_totals
-from zahlwerk.journal.undoing import note_undoing
+from zahlwerk.journal.undoing import find_undone, note_undoing
 from zahlwerk.lifecycle import PaymentState
 from zahlwerk.money import Money
 from zahlwerk.payment import Outcome, Payment, PaymentKind
@@ -46,6 +46,8 @@ class Recovery:
         self._task: asyncio.Task[None] | None = None
         self._pause_s = PAUSE_FIRST_S
         self._answers: Counter[str] = Counter()
+        self.is_linked = True
+        """False while the terminal has told that the link is down: then it has not answered."""
 
     # -- in the background
 
@@ -228,10 +230,13 @@ class Recovery:
     async def _end(self, record: Record, payment: Payment, *, started: bool = True) -> Payment:
         del self._answers[record.reference]
         why = "found out by asking the terminal" if started else "it never left"
-        await self._journal.end(record, payment, why=why, started=started, actor="recovery")
-        undoes = record.request is not None and record.request.kind in {PaymentKind.REVERSAL, PaymentKind.REFUND}
-        if undoes and record.request is not None and payment.outcome is Outcome.APPROVED:
-            await note_undoing(self._journal, record.terminal, record.request, payment)
+        undone = None
+        if record.request is not None:
+            undone = await find_undone(self._journal, record.terminal, record.request, payment)
+        written = self._journal.end(record, payment, why=why, started=started, actor="recovery")
+        if record.request is not None:
+            note_undoing(self._journal, undone, record.request, payment)
+        await written
         return payment
 
     async def _not_told(self, record: Record, why: str) -> Payment:
@@ -239,7 +244,8 @@ class Recovery:
         payment = unknown_payment(record, why)
         if record.state is not PaymentState.UNKNOWN:
             await self._journal.end(record, payment, why=why, actor="recovery")
-        self._answers[record.reference] += 1
+        if self.is_linked:
+            self._answers[record.reference] += 1
         if self._answers[record.reference] >= ANSWERS_MAX and not record.doubt:
             del self._answers[record.reference]
             await self._journal.write(

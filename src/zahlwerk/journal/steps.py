@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from zahlwerk.errors import JournalError, MoneyMoved, TerminalError
 from zahlwerk.journal.entries import EntryKind
 from zahlwerk.journal.records import Record, unknown_payment
+from zahlwerk.journal.undoing import find_undone, note_undoing
 from zahlwerk.lifecycle import PaymentState
 from zahlwerk.money import Money
 from zahlwerk.payment import Outcome, Payment, PaymentKind, PaymentRequest
@@ -100,6 +101,7 @@ class Steps(Witness):
     async def ended(self, payment: Payment) -> Payment:
         """The terminal's last word."""
         record = await self._record()
+        undone = await self._undone(payment)
         before = self._asked() if record is None else ()
         if record is None:
             sent: Step = (EntryKind.SENT, {"evidence": {}})
@@ -113,12 +115,19 @@ class Steps(Witness):
             written = self._journal.end(
                 record if record is not None else self._blank(), payment, before=before, actor=self._actor
             )
+            note_undoing(self._journal, undone, self._request, payment)
             # An approval whose decision is durable needs no further wait; recovery would find the same.
             if not (self._decided and payment.outcome is Outcome.APPROVED):
                 await written
         except JournalError:
             self._journal.keep(self._request.reference, self._terminal, payment)
         return payment
+
+    async def _undone(self, payment: Payment) -> Record | None:
+        try:
+            return await find_undone(self._journal, self._terminal, self._request, payment)
+        except JournalError:
+            return None
 
     async def raised(self, error: TerminalError) -> None:
         """The terminal, the journal or the caller's witness refused."""

@@ -25,7 +25,6 @@ from zahlwerk.journal.records import Record, must_be_same, unknown_payment
 from zahlwerk.journal.recovery import Recovery
 from zahlwerk.journal.steps import Steps
 from zahlwerk.journal.totals import mark_of
-from zahlwerk.journal.undoing import note_undoing
 from zahlwerk.lifecycle import PaymentState
 from zahlwerk.money import Money
 from zahlwerk.payment import Outcome, Payment, PaymentKind, PaymentRequest, Receipt, ReceiptKind
@@ -165,6 +164,9 @@ class JournaledTerminal(Terminal):
         """The payment that was made before; an open one is asked about at the terminal that it runs at."""
         if not record.is_unsettled:
             return payment_of(record)
+        if record.doubt:
+            # It was asked about often enough; what the terminal says later may be about something that came later.
+            return unknown_payment(record, f"{record.doubt}; a person must decide")
         owner = self.journal.terminals.get(record.terminal)
         if owner is None:
             return unknown_payment(record, f"the terminal {record.terminal!r} is not connected")
@@ -193,10 +195,7 @@ class JournaledTerminal(Terminal):
         except BaseException:
             steps.abandoned()
             raise
-        payment = await steps.ended(payment)
-        if payment.outcome is Outcome.APPROVED and request.kind in {PaymentKind.REVERSAL, PaymentKind.REFUND}:
-            await note_undoing(self.journal, self.name, request, payment)
-        return payment
+        return await steps.ended(payment)
 
     async def settle(self, hold: HoldId, amount: Money | None) -> Payment:
         """Capture or release a hold, once: the same again gives the same payment, another settlement is refused."""
@@ -261,8 +260,10 @@ class JournaledTerminal(Terminal):
         match event:
             case StandalonePayment(payment):
                 self._spawn(self.recovery.take_in(payment))
-            case LinkChanged(connected=True):
-                self.recovery.link_is_back()
+            case LinkChanged(connected):
+                self.recovery.is_linked = connected
+                if connected:
+                    self.recovery.link_is_back()
             case ShiftChanged():
                 self._mark = ""
         self._hub.emit(event)

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Final
 from zahlwerk.journal.entries import EntryKind
 from zahlwerk.journal.records import Record, amount_of
 from zahlwerk.lifecycle import PaymentState
-from zahlwerk.payment import Payment, PaymentKind, PaymentRequest
+from zahlwerk.payment import Outcome, Payment, PaymentKind, PaymentRequest
 
 if TYPE_CHECKING:
     from zahlwerk.journal.journal import Journal
 
-__all__ = ["note_undoing"]
+__all__ = ["find_undone", "note_undoing"]
 
 # LIMIT: how many counters of the terminal back its latest payment is looked for.
 LOOK_BACK: Final = 50
@@ -22,18 +22,26 @@ _UNDOABLE: Final = frozenset({
 _UNDOING: Final = frozenset({PaymentKind.REVERSAL, PaymentKind.RESERVATION_CANCEL})
 
 
-async def note_undoing(journal: Journal, terminal: str, request: PaymentRequest, payment: Payment) -> None:
-    """Note an approved reversal or refund at the payment it undoes, if the journal knows that one."""
+async def find_undone(journal: Journal, terminal: str, request: PaymentRequest, payment: Payment) -> Record | None:
+    """The payment that an approved reversal or refund undoes; None for other payments, and where it is not certain."""
+    if payment.outcome is not Outcome.APPROVED or request.kind not in {PaymentKind.REVERSAL, PaymentKind.REFUND}:
+        return None
     target = await _target(journal, terminal, request, payment)
     if target is None or request.reference in target.undone_by:
+        return None
+    # The table lets a refunded payment be refunded further, not reversed; then the reversal stands for itself.
+    is_impossible = request.kind is PaymentKind.REVERSAL and target.state is PaymentState.REFUNDED
+    return None if is_impossible else target
+
+
+def note_undoing(journal: Journal, target: Record | None, request: PaymentRequest, payment: Payment) -> None:
+    """Note it at what it undoes, in the batch of what was written just before: one is not durable without the other."""
+    if target is None:
         return
-    is_reversal = request.kind is PaymentKind.REVERSAL
-    if is_reversal and target.state is PaymentState.REFUNDED:
-        return  # the table lets a refunded payment be refunded further, not reversed; the reversal stands for itself
     body: dict[str, object] = {"by": request.reference}
     if payment.approved is not None:
         body["amount"] = f"{payment.approved.amount} {payment.approved.currency.code}"
-    kind = EntryKind.REVERSED if is_reversal else EntryKind.REFUNDED
+    kind = EntryKind.REVERSED if request.kind is PaymentKind.REVERSAL else EntryKind.REFUNDED
     journal.write(target.reference, target.terminal, [(kind, body)], sequence=target.sequence)
 
 
@@ -56,7 +64,7 @@ async def _latest(journal: Journal, terminal: str, request: PaymentRequest, paym
         return None
     for sequence in range(payment.sequence - 1, max(0, payment.sequence - LOOK_BACK), -1):
         found = await journal.by_sequence(terminal, sequence)
-        if not found or found[0].is_open:
+        if not found or (found[0].is_open and found[0].state is not PaymentState.HELD):
             return None
         if _can_be_undone(found[0], request):
             known = amount_of(found[0])

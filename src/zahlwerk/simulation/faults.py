@@ -167,16 +167,24 @@ class Faults:
     """Asked at every place. Draws, or walks a list; either way it remembers what it said."""
 
     def __init__(
-        self, seed: int, profile: Profile, medium: frozenset[str], *, listed: Sequence[Fault] | None = None
+        self,
+        seed: int,
+        profile: Profile,
+        medium: frozenset[str],
+        *,
+        listed: Sequence[Fault] | None = None,
+        delay_max_s: float = 45.0,
     ) -> None:
         """Args:
         listed: exactly these, and nothing by chance.
+        delay_max_s: how long the wire can keep a message.
         """
         self.active = False
         self.happened: list[Fault] = []
         self.coverage = Coverage()
         self._random = random.Random(seed)  # noqa: S311 - not a secret: a simulation
         self._medium = medium
+        self._delay_max_s = delay_max_s
         self._listed = None if listed is None else {(fault.place, fault.count): fault for fault in listed}
         self._allowed: dict[Place, tuple[str, ...]] = {}
         self._kinds = profile.kinds
@@ -210,13 +218,14 @@ class Faults:
         self._left -= 1
         kind = rng.choice(allowed)
         how = ""
-        if kind in SEVER or kind.startswith("crash"):
-            how = (
-                rng.choice(("both", "both", "register", "terminal"))
-                if kind in SEVER
-                else rng.choice(("both", "register"))
-            )
-        return Fault(place, count, kind, _seconds(kind, rng), how)
+        if kind in SEVER:
+            how = rng.choice(("both", "both", "register", "terminal"))
+        elif kind in _CRASH:
+            how = rng.choice(("both", "register"))
+        seconds = _seconds(kind, rng)
+        if kind in {"delay", "duplicate"}:
+            seconds = min(seconds, self._delay_max_s)
+        return Fault(place, count, kind, seconds, how)
 
 
 def _seconds(kind: str, rng: random.Random) -> float:

@@ -47,12 +47,23 @@ class Figures:
     typed: int = 0
     typed_known: int = 0
     """Payments typed in at the terminal that the journal has taken in."""
+    undone_unnoted: int = 0
+    """Payments that were reversed, where the journal has the reversal and could not tell of what."""
     reasons: Counter[str] = field(default_factory=Counter)
     """Why payments are in doubt."""
 
     def add(self, other: Figures) -> None:
         """Count another run in."""
-        for name in ("payments", "approved", "in_doubt", "in_doubt_taken", "told_unknown", "typed", "typed_known"):
+        for name in (
+            "payments",
+            "approved",
+            "in_doubt",
+            "in_doubt_taken",
+            "told_unknown",
+            "typed",
+            "typed_known",
+            "undone_unnoted",
+        ):
             setattr(self, name, getattr(self, name) + getattr(other, name))
         self.reasons.update(other.reasons)
 
@@ -186,8 +197,11 @@ def _final(reference: str, record: Record, taken: list[tuple[int, Booking]], fig
         problems.append(f"{reference}: the journal does not say how much")
     if record.sequence is not None and record.sequence != number:
         problems.append(f"{reference}: the journal says counter {record.sequence}, the terminal {number}")
-    if (booking.state is BookingState.REVERSED) is not (state is PaymentState.REVERSED):
+    if state is PaymentState.REVERSED and booking.state is not BookingState.REVERSED:
         problems.append(f"{reference}: {booking.state.value} at the host, {state.value} in the journal")
+    if booking.state is BookingState.REVERSED and state is not PaymentState.REVERSED:
+        # A reversal that names nothing: it is in the journal for itself, and what it undid was not certain.
+        figures.undone_unnoted += 1
     return problems
 
 
@@ -257,7 +271,7 @@ def _sums(world: World, records: dict[str, Record], books: _Books) -> list[str]:
     journal = 0
     for reference, record in records.items():
         if record.state in _APPROVED or record.state is PaymentState.STANDALONE:
-            journal += _effect(record)
+            journal += _effect(record, books)
         elif record.doubt:
             journal += sum(_effect_of(booking) for _, booking in books.taken(reference))
     known = {record.sequence for record in records.values() if record.state is PaymentState.STANDALONE}
@@ -267,12 +281,14 @@ def _sums(world: World, records: dict[str, Record], books: _Books) -> list[str]:
     return problems
 
 
-def _effect(record: Record) -> int:
+def _effect(record: Record, books: _Books) -> int:
+    """On the merchant's account. A payment that was reversed comes to nothing, whoever noted what undid it."""
     payment = record.payment
     amount = payment.approved.amount if payment is not None and payment.approved is not None else 0
     kind = record.request.kind if record.request is not None else PaymentKind.PURCHASE
-    if kind is PaymentKind.REVERSAL or record.state is PaymentState.REVERSED:
-        return 0  # the payment and its reversal together
+    reversed_ = any(booking.state is BookingState.REVERSED for _, booking in books.taken(record.reference))
+    if kind is PaymentKind.REVERSAL or record.state is PaymentState.REVERSED or reversed_:
+        return 0
     return -amount if kind is PaymentKind.REFUND else amount
 
 

@@ -52,7 +52,7 @@ def run_once(plan: Plan, *, code: TillCode | None = None, story: bool = False) -
     chosen, profile = setup(plan.interface), PROFILES[plan.profile]
     loop = VirtualLoop()
     program = plan.program if plan.program is not None else draw_program(plan.seed)
-    faults = Faults(plan.seed, profile, chosen.medium, listed=plan.faults)
+    faults = Faults(plan.seed, profile, chosen.medium, listed=plan.faults, delay_max_s=chosen.delay_max_s)
     world = World(loop, plan.seed, chosen, faults)
     try:
         return run_in_loop(loop, _run(world, plan, program, code=code, story=story))

@@ -54,6 +54,8 @@ class Setup:
     """Names of messages that ask for money."""
     medium: frozenset[str]
     """What the wire can do to a message."""
+    delay_max_s: float = 45.0
+    """How long it can keep one; a serial line keeps nothing, but its adapter does for a moment."""
 
 
 # -- KIT
@@ -200,7 +202,7 @@ SETUPS: Final[Mapping[str, Setup]] = MappingProxyType({
             name="kit-serial", title="KIT JSON over the serial line",
             driver=_kit_driver(lambda: KitSerialLink("register")),
             endpoint=_kit_endpoint(lambda: KitSerialLink("terminal")), splitter=_KitFrames, name_of=_kit_name,
-            asks=frozenset({"TransactionRequest"}), medium=_ANYTHING,
+            asks=frozenset({"TransactionRequest"}), medium=_ANYTHING, delay_max_s=1.0,
         ),
         Setup(
             name="zvt", title="ZVT over TCP", driver=_zvt_driver(zvt_framing.PlainLink),
@@ -210,7 +212,7 @@ SETUPS: Final[Mapping[str, Setup]] = MappingProxyType({
         Setup(
             name="zvt-serial", title="ZVT over the serial line", driver=_zvt_driver(ZvtSerialLink),
             endpoint=_zvt_endpoint(ZvtSerialLink), splitter=_ZvtFrames, name_of=_zvt_frame_name,
-            asks=_ZVT_ASKS, medium=_ANYTHING,
+            asks=_ZVT_ASKS, medium=_ANYTHING, delay_max_s=1.0,
         ),
     )
 })  # fmt: skip

@@ -15,6 +15,7 @@ from tests.interop.kit_world import Journal, Rule
 from tests.interop.zvt_world import ZvtWorld, describe
 
 from zahlwerk.errors import LinkError, MoneyMoved, TerminalError
+from zahlwerk.events import LinkChanged
 from zahlwerk.money import Money
 from zahlwerk.payment import Outcome, Payment, PaymentRequest
 from zahlwerk.terminal import Decision
@@ -269,3 +270,15 @@ class TestABadSerialLine:
 
 def rolling_back() -> Journal:
     return Journal(Decision(confirm=False))
+
+
+async def test_whoever_listens_hears_that_the_link_is_back() -> None:
+    """Found by the simulation: it was told once, at the first opening, so that nobody asked about what was open."""
+    world = await opened([Rule("authorisation", ">", back_after_s=10.0)], serial=False)
+    heard: list[bool] = []
+    world.register.listen(lambda event: heard.append(event.connected) if isinstance(event, LinkChanged) else None)
+
+    await world.until(world.register.transact(request(), witness=Journal()))
+
+    assert heard == [False, True]
+    await world.close()

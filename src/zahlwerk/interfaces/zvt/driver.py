@@ -122,6 +122,8 @@ class ZvtTerminal(Terminal):
         self._connected = False
         connection.on_unsolicited = self._on_unsolicited
         connection.on_down = self._on_down
+        self._ready = connection.on_up
+        connection.on_up = self._on_up
         connection.on_registered = self._on_registered
         connection.on_event = self._on_event
 
@@ -432,9 +434,6 @@ class ZvtTerminal(Terminal):
 
     async def _heal(self) -> None:
         """Run what the terminal said at its registration that it needs; if that fails it says so itself."""
-        if not self._connected:
-            self._connected = True
-            self._hub.emit(LinkChanged(True))
         needs, self._needs = self._needs, 0
         if not self._heals:
             return
@@ -446,6 +445,14 @@ class ZvtTerminal(Terminal):
 
     def _on_registered(self, status_bits: int) -> None:
         self._needs = status_bits
+
+    async def _on_up(self) -> None:
+        """Also when the link comes back by itself: whoever waits to ask what became of a payment must hear of it."""
+        if self._ready is not None:
+            await self._ready()
+        if not self._connected:
+            self._connected = True
+            self._hub.emit(LinkChanged(True))
 
     def _on_down(self, why: str) -> None:
         if self._connected and self._connection.profile.connection == "keep":

@@ -34,7 +34,7 @@ ROOMS: Final[dict[str, frozenset[str]]] = {
     ),
     "web": frozenset({"domain", "gateway"}),
     # Until there is a gateway, the command line also takes the recorder, the explainers and the virtual terminal from where they are.
-    "cli": frozenset({"domain", "gateway", "transport", "interfaces", "virtual", "codec"}),
+    "cli": frozenset({"domain", "gateway", "transport", "interfaces", "virtual", "codec", "simulation"}),
 }
 
 PURE: Final = frozenset({

@@ -129,6 +129,8 @@ def _kit_endpoint(link: Callable[[], kit_framing.Link]) -> Callable[[Listen, Ter
 
 # -- ZVT
 
+# Bit 10 of the registration locks the terminal's keypad; here somebody types payments in (ZVT fact sheet 2.4).
+_ZVT_PROFILE: Final = STANDARD.but(config=STANDARD.config & ~0x10)
 _ZVT_ASKS: Final = frozenset(row.name for row in COMMANDS.values() if row.moves_money)
 
 
@@ -176,7 +178,7 @@ def _zvt_driver(link: Callable[[], zvt_framing.Link]) -> Callable[[Dial, Context
     def make(dial: Dial, context: Context) -> Terminal:
         currency = Currency.of(CURRENCY)
         connection = zvt_connection.Connection(
-            dial, link, context, STANDARD.but(), name="simulation:", currency_number=currency.number
+            dial, link, context, _ZVT_PROFILE, name="simulation:", currency_number=currency.number
         )
         return ZvtTerminal(connection, context, currency=currency)
 

@@ -40,7 +40,7 @@ def shrink(result: Result, *, runs_max: int = RUNS_MAX, run: Callable[[Plan], Re
         if not (tried.failed and wanted & _kind_of(tried)):
             return False
         # What did not happen any more need not be listed.
-        best = replace(tried, plan=replace(tried.plan, program=tried.program, faults=tuple(tried.faults)))
+        best = replace(tried, plan=replace(tried.plan, program=tried.program, faults=tried.faults))
         return True
 
     if not still_fails(result.program, result.faults):

@@ -25,8 +25,15 @@ class Story:
         self._lines.append((self._loop.moment_s, who, what))
 
     def lines(self) -> Iterable[str]:
-        """`   12.345  till      pays 12.50 CHF as sale-1`."""
+        """`   12.345  till      pays 12.50 CHF as sale-1`. What is repeated on the spot stands there once."""
+        before, count = ("", ""), 0
         for moment_s, who, what in self._lines:
+            if (who, what) == before:
+                count += 1
+                continue
+            if count:
+                yield f"{'':10}  {'':<9} ... {count} times more"
+            before, count = (who, what), 0
             yield f"{moment_s:10.3f}  {who:<9} {redact(' '.join(what.split()))}"
 
     def text(self) -> str:

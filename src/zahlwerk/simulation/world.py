@@ -319,7 +319,19 @@ class World:
 
     async def play_code(self, code: TillCode) -> None:
         """The same with a user's own till code."""
-        await self._play(lambda: code(self.watched))
+        await self._play(lambda: self._run_code(code))
+
+    async def _run_code(self, code: TillCode) -> None:
+        """An error of the terminal that the code does not expect: somebody starts the till again, as people do."""
+        for _ in range(STARTS_MAX):
+            try:
+                await code(self.watched)
+            except TerminalError as exc:
+                self.story.note("till", f"stopped with {type(exc).__name__}: {exc}")
+                await self.register_clock.sleep_until(self.loop.moment_s + REOPEN_S)
+            else:
+                return
+        self.problems.append(f"the till's code was started {STARTS_MAX} times and never came to its end")
 
     async def _play(self, program: Callable[[], Awaitable[None]]) -> None:
         self._program = program

@@ -545,7 +545,8 @@ class ZvtTerminal(Terminal):
         request = PaymentRequest(
             kind=kind,
             amount=amount if kind is PaymentKind.PURCHASE else None,
-            reference=f"standalone-{information.terminal_id}-{receipt:04d}-{information.date}{information.time}",
+            # Letters between the numbers, or some of them would look like a card number and be refused.
+            reference=f"standalone-t{information.terminal_id}-r{receipt:04d}-d{information.date}-t{information.time}",
         )
         payment = approved_payment(request, information, state=PaymentState.STANDALONE, now=now)
         self._hub.emit(StandalonePayment(payment.but(standalone=True)))

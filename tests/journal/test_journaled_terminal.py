@@ -22,7 +22,7 @@ from zahlwerk.errors import (
     TerminalBusy,
     TerminalRefused,
 )
-from zahlwerk.events import LinkChanged, Notice, TerminalEvent
+from zahlwerk.events import LinkChanged, Notice, StandalonePayment, TerminalEvent
 from zahlwerk.hold import HoldId
 from zahlwerk.journal import Journal, JournaledTerminal
 from zahlwerk.journal.sqlite import SqliteStore
@@ -681,6 +681,36 @@ class TestWhatAnAnswerProves:
         found = await here.terminal.lookup("sale-1")
 
         assert found.outcome is Outcome.UNKNOWN
+
+
+class TestWhatTheTerminalTellsByItself:
+    async def told(self, here: Till, payment: Payment) -> list[str]:
+        """What the journal calls standalone afterwards."""
+        again = replace(payment, reference="as the driver calls it", standalone=True)
+        here.inner._hub.emit(StandalonePayment(again))
+        await here.settle_down()
+        return [row.reference for row in await here.journal.latest() if row.kind == "standalone"]
+
+    async def test_a_sale_of_ours_that_is_told_once_more_is_not_taken_in_as_another_one(self, here: Till) -> None:
+        """After a crash of ours the terminal repeats its last result. Found by the simulation."""
+        payment = await here.terminal.transact(purchase())
+
+        assert await self.told(here, payment) == []
+
+    async def test_one_that_is_not_settled_yet_is_asked_about_first(self, here: Till) -> None:
+        here.inner.script.after_confirmation = raising(LinkLost("gone", request_sent=True))  # type: ignore[assignment]  # raises
+        with pytest.raises(LinkLost):
+            await here.terminal.transact(purchase())
+        here.inner.script.after_confirmation = lambda: None
+        told = await here.inner.lookup("sale-1")
+
+        assert await self.told(here, told) == []
+        assert (await here.journal.record("sale-1")).state is PaymentState.CONFIRMED
+
+    async def test_one_that_was_typed_in_is_taken_in(self, here: Till) -> None:
+        payment = await here.terminal.transact(purchase())
+
+        assert len(await self.told(here, replace(payment, sequence=77))) == 1
 
 
 class TestAPaymentInDoubt:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import Counter
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
 from zahlwerk.errors import JournalError, MoneyMoved, NotSupported, PaymentNotFound, TerminalError, TerminalRefused
@@ -16,7 +17,7 @@ from zahlwerk.events import Notice
 from zahlwerk.hold import HoldId
 from zahlwerk.journal.entries import EntryKind
 from zahlwerk.journal.exclusion import belongs_to, overtaken_by
-from zahlwerk.journal.records import Record, unknown_payment
+from zahlwerk.journal.records import Record, amount_of, unknown_payment
 from zahlwerk.journal.standalone import standalone_reference
 from zahlwerk.journal.totals import take_in_totals
 from zahlwerk.journal.undoing import find_undone, note_undoing
@@ -34,6 +35,8 @@ PAUSE_FIRST_S: Final = 2.0
 PAUSE_MAX_S: Final = 300.0
 # LIMIT: how often a terminal may answer that it cannot tell before a person is asked.
 ANSWERS_MAX: Final = 3
+# A terminal's counter begins again some day: after so many hours the same number is another payment.
+COUNTER_AGAIN_H: Final = 48
 
 
 class Recovery:
@@ -268,7 +271,7 @@ class Recovery:
         reference = standalone_reference(self._owner.name, payment)
         payment = payment.but(reference=reference, standalone=True, state=PaymentState.STANDALONE)
         try:
-            if await self._journal.find(reference) is not None:
+            if await self._journal.find(reference) is not None or await self._is_ours(payment):
                 return
             body = {"payment": payment}
             await self._journal.write(
@@ -279,6 +282,22 @@ class Recovery:
             return
         with contextlib.suppress(JournalError):  # unmatched, it is offered
             await self._journal.standalones.took_in(reference)
+
+    async def _is_ours(self, payment: Payment) -> bool:
+        """Whether a sale of ours is told once more, to a process that does not know it: never twice in the books."""
+        if payment.sequence is None:
+            return False
+        async with self._owner.turn:
+            with contextlib.suppress(TerminalError):
+                await self.settle_past()
+            found = await self._journal.by_sequence(self._owner.name, payment.sequence)
+        since = self._journal.clock.wall() - timedelta(hours=COUNTER_AGAIN_H)
+        return any(
+            record.request is not None
+            and amount_of(record) == payment.approved
+            and (not record.moment or datetime.fromisoformat(record.moment) > since)
+            for record in found
+        )
 
     async def took_totals(self, totals: Totals, *, closed: bool, asked: int, mark: str, idle: bool) -> None:
         """The terminal told its figures; a journal that cannot be written loses what they prove, never a payment.

@@ -220,12 +220,12 @@ class Register:
 
     async def finish(self, references: Sequence[str]) -> None:
         """The end of the day: settle what is held, ask about what is not known."""
-        for record in self._journal.open_records():
-            if record.state is PaymentState.HELD and record.sequence is not None:
-                try:
-                    await self._terminal.settle(HoldId(str(record.sequence)), None)
-                except TerminalError:
-                    continue
+        for attempt in range(TRIES):
+            await self.pause(PAUSE_S * attempt)
+            for record in self._journal.open_records():
+                if record.state is PaymentState.HELD and record.sequence is not None:
+                    with contextlib.suppress(TerminalError):
+                        await self._terminal.settle(HoldId(str(record.sequence)), None)
         for reference in references:
             try:
                 await self._terminal.lookup(reference)

@@ -12,8 +12,12 @@ import pytest
 from tests.docs.pages import ROOT, Block, blocks, name_of, pages
 
 EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
+STARTS = ("asyncio.run(", "simulate(")
 PROGRAMS = [
-    block for page in pages() for block in blocks(page) if block.language == "python" and "asyncio.run(" in block.text
+    block
+    for page in pages()
+    for block in blocks(page)
+    if block.language == "python" and any(start in block.text for start in STARTS)
 ]
 LIMIT_S = 60
 

@@ -137,7 +137,7 @@ def _summary(out: Output, report: Report, faults: str) -> None:
         name: {
             "payments": one.payments, "approved": one.approved, "in_doubt": one.in_doubt,
             "in_doubt_taken": one.in_doubt_taken, "told_unknown": one.told_unknown, "typed": one.typed,
-            "typed_known": one.typed_known,
+            "typed_known": one.typed_known, "holds_left": one.holds_left, "undone_unnoted": one.undone_unnoted,
         }
         for name, one in report.figures.items()
     }  # fmt: skip

@@ -47,6 +47,8 @@ class Figures:
     typed: int = 0
     typed_known: int = 0
     """Payments typed in at the terminal that the journal has taken in."""
+    holds_left: int = 0
+    """Holds that nobody can find; see `Setup.lists_holds`."""
     undone_unnoted: int = 0
     """Payments that were reversed, where the journal has the reversal and could not tell of what."""
     reasons: Counter[str] = field(default_factory=Counter)
@@ -63,6 +65,7 @@ class Figures:
             "typed",
             "typed_known",
             "undone_unnoted",
+            "holds_left",
         ):
             setattr(self, name, getattr(self, name) + getattr(other, name))
         self.reasons.update(other.reasons)
@@ -103,7 +106,7 @@ async def judge(world: World) -> tuple[list[str], Figures]:
     problems += _card_data(world, rows)
     problems += await _memory(world, records)
     for reference in sorted({*world.notes.asked, *records, *books.bookings} - {""}):
-        problems += _payment(reference, records.get(reference), books, figures)
+        problems += _payment(reference, records.get(reference), books, figures, lists_holds=world.setup.lists_holds)
     problems += _typed(world, records, books, figures)
     problems += _told(world, books, figures)
     problems += _sums(world, records, books)
@@ -155,7 +158,7 @@ async def _memory(world: World, records: dict[str, Record]) -> list[str]:
     return problems
 
 
-def _payment(reference: str, record: Record | None, books: _Books, figures: Figures) -> list[str]:
+def _payment(reference: str, record: Record | None, books: _Books, figures: Figures, *, lists_holds: bool) -> list[str]:
     """One reference: charged at most once, and the journal says what the host says."""
     taken = books.taken(reference)
     problems = []
@@ -163,7 +166,12 @@ def _payment(reference: str, record: Record | None, books: _Books, figures: Figu
     if len(taken) > 1:
         problems.append(f"{reference} was charged {len(taken)} times: counters {[number for number, _ in taken]}")
     for number, booking in books.bookings.get(reference, ()):
-        if booking.state is BookingState.AUTHORISED and not (record is not None and record.doubt):
+        if booking.state is not BookingState.AUTHORISED or (record is not None and record.doubt):
+            continue
+        is_over = record is not None and record.state is not PaymentState.HELD
+        if booking.kind is PaymentKind.AUTHORISATION and is_over and not lists_holds:
+            figures.holds_left += 1
+        else:
             problems.append(f"{reference}: the approval {number} was neither taken nor given back")
     if record is None:
         return [*problems, f"{reference} was charged, and the journal does not know it"] if taken else problems

@@ -54,6 +54,9 @@ class Setup:
     """Names of messages that ask for money."""
     medium: frozenset[str]
     """What the wire can do to a message."""
+    lists_holds: bool = True
+    """The register can find a hold whose approval it was never told. Where it cannot, and the terminal's power fails at
+    that moment, the hold stays until the issuer lets go of it: it is counted, and no money has moved."""
     delay_max_s: float = 45.0
     """How long it can keep one; a serial line keeps nothing, but its adapter does for a moment."""
 
@@ -209,12 +212,12 @@ SETUPS: Final[Mapping[str, Setup]] = MappingProxyType({
         Setup(
             name="zvt", title="ZVT over TCP", driver=_zvt_driver(zvt_framing.PlainLink),
             endpoint=_zvt_endpoint(zvt_framing.PlainLink), splitter=zvt_framing.ApduDecoder, name_of=_apdu_name,
-            asks=_ZVT_ASKS, medium=_TCP,
+            asks=_ZVT_ASKS, medium=_TCP, lists_holds=False,
         ),
         Setup(
             name="zvt-serial", title="ZVT over the serial line", driver=_zvt_driver(ZvtSerialLink),
             endpoint=_zvt_endpoint(ZvtSerialLink), splitter=_ZvtFrames, name_of=_zvt_frame_name,
-            asks=_ZVT_ASKS, medium=_ANYTHING, delay_max_s=1.0,
+            asks=_ZVT_ASKS, medium=_ANYTHING, lists_holds=False, delay_max_s=1.0,
         ),
     )
 })  # fmt: skip

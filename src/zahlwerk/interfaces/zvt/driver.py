@@ -532,6 +532,8 @@ class ZvtTerminal(Terminal):
         self._payments.stale()
         if information.result != 0 or information.amount_minor is None:
             return
+        if information.receipt_number is None and information.trace is None:
+            return  # no transaction: totals that came once more look like this
         if self._payments.may_be_ours(information):
             text = "a result came late: a payment that is still open will be asked about"
             self._hub.emit(Notice(text, source=INTERFACE))

@@ -12,7 +12,7 @@ from zahlwerk.errors import InvalidRequest, TerminalBusy
 from zahlwerk.journal.encoding import decode_body
 from zahlwerk.journal.entries import EntryKind, Row
 from zahlwerk.journal.records import Record, amount_of
-from zahlwerk.journal.undoing import note_undoing
+from zahlwerk.journal.undoing import find_undone, note_undoing
 from zahlwerk.lifecycle import PaymentState
 from zahlwerk.money import Money
 from zahlwerk.payment import Outcome, Payment, PaymentKind
@@ -166,9 +166,12 @@ async def _decide(journal: Journal, reference: str, *, paid: bool, by: str, why:
         )
     payment = _outcome(record, paid=paid, why=f"decided by {by}: {why}")
     step = (EntryKind.DECIDED, {"paid": paid, "by": by, "why": why})
-    await journal.end(record, payment, why="decided", before=(step,), actor=by)
-    if paid and record.request is not None and record.request.kind in {PaymentKind.REVERSAL, PaymentKind.REFUND}:
-        await note_undoing(journal, record.terminal, record.request, payment)
+    request = record.request
+    undone = await find_undone(journal, record.terminal, request, payment) if request is not None else None
+    written = journal.end(record, payment, why="decided", before=(step,), actor=by)
+    if request is not None:
+        note_undoing(journal, undone, request, payment)
+    await written
     return payment
 
 

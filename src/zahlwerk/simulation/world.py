@@ -41,7 +41,7 @@ ACTION_S: Final = 7_200.0
 RECOVERY_S: Final = 14_400.0
 STEP_S: Final = 5.0
 AFTERMATH_S: Final = 150.0
-STARTS_MAX: Final = 60
+STARTS_MAX: Final = 400
 
 TillCode = Callable[[Terminal], Awaitable[None]]
 """What a user's till does; called again, from its beginning, after a crash of its process."""

@@ -323,12 +323,12 @@ class World:
 
     async def _run_code(self, code: TillCode) -> None:
         """An error of the terminal that the code does not expect: somebody starts the till again, as people do."""
-        for _ in range(STARTS_MAX):
+        for count in range(STARTS_MAX):
             try:
                 await code(self.watched)
             except TerminalError as exc:
                 self.story.note("till", f"stopped with {type(exc).__name__}: {exc}")
-                await self.register_clock.sleep_until(self.loop.moment_s + REOPEN_S)
+                await self.register_clock.sleep_until(self.loop.moment_s + REOPEN_S * min(1 + count, 20))
             else:
                 return
         self.problems.append(f"the till's code was started {STARTS_MAX} times and never came to its end")

@@ -258,3 +258,24 @@ async def test_a_status_that_overtakes_the_introduction_is_asked_for_again() -> 
 
     assert (await world.until(world.register.status())).shift_open
     await world.close()
+
+
+async def test_an_introduction_that_is_refused_after_a_break_is_tried_again() -> None:
+    """A garbled ConnectRequest was answered with an error, and heartbeats kept the link for ever. Found by the simulation."""
+    world = World(settings=Settings(seed=1))
+    await world.open()
+    introductions: list[bytes] = []
+
+    def garbled_once(way: str, line: bytes) -> list[tuple[float, bytes]]:
+        if name_of_line(line) != "ConnectRequest":
+            return [(0.0, line)]
+        introductions.append(line)
+        return [(0.0, line if len(introductions) > 1 else line.replace(b":", b";", 1))]
+
+    world.wire.hook = garbled_once
+    world.wire.rules.append(Rule("HeartbeatRequest", ">"))
+    await world.pass_time(60.0)
+
+    assert len(introductions) == 2
+    assert (await world.until(world.register.status())).shift_open
+    await world.close()

@@ -303,6 +303,9 @@ class Connection:
     def _failed(self, request: str, error: ErrorNotification) -> None:
         if not self.is_up:
             self._turned_away = error
+            if request == "ConnectRequest" and self._pump is not None:
+                # Heartbeats would keep it for ever, and it would never become a session.
+                self._pump.hang_up("the terminal refused the introduction")
         future = self._answers.get(ANSWERS[request][0]) if request else None
         if future is not None and not future.done():
             future.set_exception(error_of(error, request))

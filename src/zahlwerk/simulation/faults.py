@@ -223,8 +223,10 @@ class Faults:
         elif kind in _CRASH:
             how = rng.choice(("both", "register"))
         seconds = _seconds(kind, rng)
-        if kind in {"delay", "duplicate"}:
+        if kind == "delay":
             seconds = min(seconds, self._delay_max_s)
+        elif kind == "duplicate" and seconds > self._delay_max_s:
+            seconds = 0.0
         return Fault(place, count, kind, seconds, how)
 
 
@@ -233,7 +235,7 @@ def _seconds(kind: str, rng: random.Random) -> float:
         case "delay":
             return rng.choice((0.1, 1.0, 5.0, 15.0, 45.0))
         case "duplicate":
-            return rng.choice((0.0, 0.5, 20.0))
+            return rng.choice((0.0, 2.0, 20.0))
         case "cut-before" | "cut-after":
             return rng.choice((0.0, 0.0, 5.0, 20.0, 100.0, 400.0))
         case "crash-before" | "crash-after":

@@ -6,7 +6,7 @@ import asyncio
 
 from tests.interop.kit_world import Rule, World, chf
 
-from zahlwerk.interfaces.kit.attempts import ended
+from zahlwerk.interfaces.kit.attempts import attempt_from, ended
 from zahlwerk.interfaces.kit.facts import End, Ending
 from zahlwerk.lifecycle import PaymentState
 from zahlwerk.payment import Outcome, Payment, PaymentKind, PaymentRequest
@@ -74,3 +74,16 @@ def test_a_refusal_that_meets_a_caller_who_has_gone_away_is_an_outcome_as_well()
     )  # fmt: skip
 
     assert ended(started, End(Ending.REFUSED, None, None, "")).state is PaymentState.FAILED
+
+
+def test_a_counter_that_is_known_makes_nothing_else_be_forgotten() -> None:
+    """A tip that was given at the terminal was lost over a restart, and so was that a decision may have left. Found by
+    the simulation.
+    """
+    evidence = {"kind": "purchase", "requested_minor": "90110", "currency": "CHF", "counter_before": "3"}
+
+    decided = attempt_from("R1", {**evidence, "confirm": "1", "approved_minor": "99121"}, 4).facts
+    undecided = attempt_from("R1", evidence, 4).facts
+
+    assert (decided.sequence, decided.approved_minor) == (4, 99121)
+    assert not undecided.is_decision_known

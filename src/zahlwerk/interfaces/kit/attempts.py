@@ -63,14 +63,7 @@ def attempt_from(reference: str, evidence: Evidence, sequence: int | None) -> At
     """
     facts = Facts.from_evidence(evidence)
     if sequence is not None:
-        facts = Facts(
-            counter_before=facts.counter_before,
-            is_hold=facts.is_hold,
-            undoes=facts.undoes,
-            sequence=sequence,
-            amount_minor=facts.amount_minor,
-            confirm=facts.confirm,
-        )
+        facts = facts.but(sequence=sequence)
     try:
         kind = PaymentKind(evidence.get("kind", PaymentKind.PURCHASE.value))
     except ValueError as exc:

@@ -305,6 +305,18 @@ class TestWhenTheCallerGoesAway:
         assert (await second).outcome is Outcome.UNKNOWN
         assert here.inner.charged_minor == 0
 
+    async def test_two_that_ask_for_the_same_and_both_go_away_are_gone(self, here: Till) -> None:
+        """The second one took its own cancellation for that of the first, and began to pay. Found by the simulation."""
+        here.inner.script.waits = asyncio.Event()
+        both = [asyncio.ensure_future(here.terminal.transact(purchase())) for _ in range(2)]
+        await here.settle_down()
+
+        for one in both:
+            one.cancel()
+        await asyncio.gather(*both, return_exceptions=True)
+
+        assert [one.cancelled() for one in both] == [True, True]
+
 
 class TestALostLink:
     async def test_an_unknown_payment_is_asked_about_when_it_is_wanted_again(self, here: Till) -> None:

@@ -138,7 +138,8 @@ class JournaledTerminal(Terminal):
         try:
             return await asyncio.shield(running.done)
         except asyncio.CancelledError:
-            if not running.done.cancelled():
+            me = asyncio.current_task()
+            if not running.done.cancelled() or (me is not None and me.cancelling()):
                 raise
             # Whoever started it went away; what became of it is found out.
             return await self.transact(request)

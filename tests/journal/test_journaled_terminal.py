@@ -17,6 +17,7 @@ from zahlwerk.errors import (
     JournalUnavailable,
     LinkLost,
     LinkUnavailable,
+    MoneyMoved,
     PaymentNotFound,
     ReferenceReused,
     TerminalBusy,
@@ -462,6 +463,38 @@ class TestHolds:
 
         assert (await here.journal.record("tab-1")).state is PaymentState.CAPTURED
         assert here.inner.charged_minor == 840
+
+    async def test_the_refusal_of_a_repeated_capture_says_nothing_about_the_first(self, here: Till) -> None:
+        hold = await here.terminal.hold("50.00 CHF", reference="tab-1")
+        here.inner.script.after_settling = raising(LinkLost("gone", request_sent=True))  # type: ignore[assignment]  # raises
+        with pytest.raises(LinkLost):
+            await here.terminal.settle(hold.id, CHF_10)
+        here.inner.script.after_settling = lambda: None
+        refusal = TerminalRefused("captured already", money_moved=MoneyMoved.NO)
+        here.inner.script.before_settling = raising(refusal)  # type: ignore[assignment]  # raises
+
+        with pytest.raises(TerminalRefused):
+            await here.terminal.settle(hold.id, CHF_10)
+
+        assert here.inner.charged_minor == 1000
+        assert (await here.journal.record("tab-1")).state is PaymentState.UNKNOWN
+
+    async def test_a_capture_of_which_the_terminal_cannot_tell_is_for_a_person_in_the_end(
+        self, here: Till, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        hold = await here.terminal.hold("50.00 CHF", reference="tab-1")
+
+        async def lost(name: HoldId, amount: Money | None) -> Payment:
+            return hold.payment.but(outcome=Outcome.UNKNOWN, state=PaymentState.UNKNOWN, message="who knows")
+
+        monkeypatch.setattr(here.inner, "settle", lost)
+        here.inner.script.lookup = lambda reference: hold.payment.but(
+            outcome=Outcome.UNKNOWN, state=PaymentState.UNKNOWN, message="who knows"
+        )
+        await here.terminal.settle(hold.id, CHF_10)
+        await here.journal.clock.advance(3_600.0)  # type: ignore[attr-defined]  # a virtual one
+
+        assert [record.reference for record in here.journal.doubts()] == ["tab-1"]
 
     async def test_a_capture_that_never_left_leaves_it_held(self, here: Till) -> None:
         hold = await here.terminal.hold("50.00 CHF", reference="tab-1")

@@ -195,16 +195,20 @@ class Recovery:
                 return await self._not_told(record, "the journal does not say what was to be captured")
             amount = limit if record.decided_minor is None else Money(record.decided_minor, limit.currency)
         try:
-            return await self.settle_hold(record, HoldId(str(record.sequence)), amount)
+            payment = await self.settle_hold(record, HoldId(str(record.sequence)), amount)
         except TerminalRefused as exc:
             fresh = await self._journal.record(record.reference)
             if fresh.state is PaymentState.HELD:
                 return await self._not_told(fresh, str(exc)) if fresh.doubt else (fresh.payment or found)
             return await self._not_told(fresh, str(exc))
+        if payment.outcome is Outcome.UNKNOWN:
+            return await self._not_told(await self._journal.record(record.reference), payment.message)
+        return payment
 
     async def settle_hold(self, record: Record, hold: HoldId, amount: Money | None) -> Payment:
         """Capture or release: decided durably, then said to the terminal."""
-        if record.state is PaymentState.HELD:
+        is_first = record.state is PaymentState.HELD
+        if is_first:
             body = {} if amount is None else {"amount": f"{amount.amount} {amount.currency.code}"}
             kind = EntryKind.RELEASING if amount is None else EntryKind.CAPTURING
             await self._journal.write(record.reference, record.terminal, [(kind, body)], sequence=record.sequence)
@@ -213,7 +217,8 @@ class Recovery:
         try:
             payment = await self._owner.inner.settle(hold, amount)
         except TerminalError as exc:
-            back = exc.money_moved is MoneyMoved.NO and held is not None
+            # A refusal of a repetition says nothing about what an earlier one has done.
+            back = is_first and exc.money_moved is MoneyMoved.NO
             after = (
                 held.but(state=PaymentState.HELD) if back and held is not None else unknown_payment(record, str(exc))
             )

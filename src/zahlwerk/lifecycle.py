@@ -105,12 +105,14 @@ TRANSITIONS: Final[Mapping[tuple[PaymentState, Step], PaymentState]] = MappingPr
     (_S.SENT, _T.CONFIRMED): _S.CONFIRMED,
     (_S.APPROVED, _T.CONFIRM): _S.CONFIRMING,
     (_S.APPROVED, _T.ROLL_BACK): _S.ROLLING_BACK,
+    (_S.APPROVED, _T.HOLD): _S.HELD,  # the terminal has ended the authorisation, and keeps it
     (_S.APPROVED, _T.ROLLED_BACK): _S.ROLLED_BACK,  # by the terminal, unconfirmed for too long
     (_S.APPROVED, _T.LOSE): _S.UNKNOWN,
     (_S.CONFIRMING, _T.CONFIRMED): _S.CONFIRMED,
     (_S.CONFIRMING, _T.ROLLED_BACK): _S.ROLLED_BACK,
     (_S.CONFIRMING, _T.LOSE): _S.UNKNOWN,
     (_S.ROLLING_BACK, _T.ROLLED_BACK): _S.ROLLED_BACK,
+    (_S.ROLLING_BACK, _T.RELEASED): _S.RELEASED,  # of a hold
     (_S.ROLLING_BACK, _T.LOSE): _S.UNKNOWN,
     (_S.UNKNOWN, _T.LOSE): _S.UNKNOWN,
     (_S.UNKNOWN, _T.APPROVE): _S.APPROVED,

@@ -412,7 +412,9 @@ class TestHolds:
             await hold.capture("8.40 CHF")
 
         assert durable == ["capturing"]
-        assert await kinds_of(here.journal, "tab-1") == ["requested", "sent", "held", "capturing", "captured"]
+        assert await kinds_of(here.journal, "tab-1") == [
+            "requested", "sent", "approved", "held", "capturing", "captured",
+        ]  # fmt: skip
         assert here.inner.charged_minor == 840
 
     async def test_a_block_that_is_left_releases(self, here: Till) -> None:

@@ -64,8 +64,8 @@ class Steps(Witness):
         self.sent = True
 
     async def approved(self, payment: Payment) -> Decision:
-        kind = EntryKind.HELD if self._request.kind is PaymentKind.AUTHORISATION else EntryKind.APPROVED
-        told: Step = (kind, {"payment": payment.but(state=PaymentState(kind.value))})
+        # A hold too is only approved so far: it is held once the terminal has said its last word about it.
+        told: Step = (EntryKind.APPROVED, {"payment": payment.but(state=PaymentState.APPROVED)})
         if not self.sent:  # a terminal that asks its witness about approvals only
             await self.sending({})
         if not self._asks:
@@ -90,11 +90,11 @@ class Steps(Witness):
         is_hold = self._request.kind is PaymentKind.AUTHORISATION
         if decision.confirm:
             if is_hold:
-                return ()  # held is held: nothing is taken yet
+                return ()  # nothing is taken yet
             amount = decision.amount or payment.approved
             body = {"amount": f"{amount.amount} {amount.currency.code}"} if decision.amount and amount else {}
             return ((EntryKind.CONFIRMING, body),)
-        return ((EntryKind.RELEASING if is_hold else EntryKind.ROLLING_BACK, {}),)
+        return ((EntryKind.ROLLING_BACK, {}),)
 
     # -- how it ended
 

@@ -184,7 +184,9 @@ class Register:
     async def recovered(self) -> None:
         """Until nothing is open any more but what a person must decide about."""
         async with asyncio.timeout(PATIENCE_S):
-            while any(record.is_unsettled and not record.doubt for record in self._journal.open_records()):
+            while True:
+                if not any(record.is_unsettled and not record.doubt for record in self._journal.open_records()):
+                    return
                 await asyncio.sleep(0.005)
 
     async def round(self, number: int) -> None:
@@ -265,7 +267,9 @@ def tell(what: dict[str, object]) -> None:
 async def live(journal: str, url: str, number: int, point: str, currency: str) -> None:
     killer = Killer(point)
     try:
-        book = await Journal.open(KillingStore(journal, killer), clock=FastClock(with_wall=True), name="killed register")
+        book = await Journal.open(
+            KillingStore(journal, killer), clock=FastClock(with_wall=True), name="killed register"
+        )
     except JournalError as exc:
         tell({"event": "no journal", "error": type(exc).__name__, "why": str(exc)})
         return

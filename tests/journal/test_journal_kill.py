@@ -30,11 +30,11 @@ ROOT = Path(__file__).parents[2]
 SEED = 20261128
 URLS = {"zvt": ("zvt+tcp://127.0.0.1:0", "?currency=EUR&poll=0", "EUR"), "kit": ("kit+tcp://127.0.0.1:0", "", "CHF")}
 
-COMMITS = [f"commit:{side}:{count}" for count in (1, 2, 3, 4, 6, 8, 10, 13) for side in ("before", "after")]
+COMMITS = [f"commit:{side}:{count}" for count in (1, 2, 3, 5, 8, 11, 14) for side in ("before", "after")]
 WITNESS = ["witness:before:1", "witness:after:1", "witness:before:3", "witness:after:3"]
 MESSAGES = {
-    "kit": [f"message:{count}" for count in (1, 2, 3, 4, 5, 6, 7, 8, 11, 14, 17, 20, 23, 26)],
-    "zvt": [f"message:{count}" for count in (1, 3, 5, 7, 9, 11, 13, 15, 20, 25, 31, 37, 44, 52)],
+    "kit": [f"message:{count}" for count in (1, 2, 3, 4, 5, 6, 9, 13, 18, 24)],
+    "zvt": [f"message:{count}" for count in (1, 3, 5, 7, 9, 12, 16, 25, 37, 50)],
 }
 
 
@@ -54,7 +54,7 @@ class Shop:
         self._currency = currency
         self.lives = 0
         self.killed: list[str] = []
-        self.doubts: Counter[str] = Counter()
+        self.doubts: set[int] = set()
 
     @asynccontextmanager
     async def register(self, point: str) -> AsyncIterator[asyncio.subprocess.Process]:
@@ -127,7 +127,7 @@ class Shop:
             for other in steps
             if other.reverses == step.reference and payments.get(other.reference, {}).get("doubt")
         }
-        self.doubts.update(dict.fromkeys(doubtful, 1))
+        self.doubts |= doubtful
         for minor in {*host, *of_journal} - doubtful:
             assert of_journal.get(minor, 0) == host.get(minor, 0), (minor, payments)
         assert sum(value for minor, value in of_journal.items() if minor not in doubtful) == sum(
@@ -173,7 +173,7 @@ async def test_a_register_killed_at_any_point_comes_back_to_a_journal_that_equal
     points = {
         "commits": COMMITS,
         "messages": [*MESSAGES[interface], *WITNESS],
-        "moments": random_points(interface, 12),
+        "moments": random_points(interface, 8),
     }[group]
     async with shop(interface, tmp_path) as counter:
         for point in points:
@@ -182,4 +182,3 @@ async def test_a_register_killed_at_any_point_comes_back_to_a_journal_that_equal
         await counter.live("none")
         assert len(counter.killed) >= len(points) - 4, counter.killed
         assert not counter.doubts
-        print(interface, group, len(counter.killed), counter.killed)

@@ -255,14 +255,16 @@ class TestAHoldThatIsCutOff:
 class TestAskingInTheBackground:
     async def test_it_goes_on_with_growing_pauses_while_nobody_answers(self, shop: Shop) -> None:
         terminal = await shop.start()
-        shop.inner.script.after_confirmation = shop.die
-        await shop.die_in(asyncio.ensure_future(terminal.transact(purchase())))
         asked: list[float] = []
 
         def gone(reference: str) -> Payment | None:
             asked.append(shop.clock.now_s())
             raise LinkUnavailable("nobody answers")
 
+        shop.inner.script.after_confirmation = shop.die
+        shop.inner.script.lookup = gone
+        await shop.die_in(asyncio.ensure_future(terminal.transact(purchase())))
+        asked.clear()
         shop.inner.script.lookup = gone
         journal = await shop.settled(3_600.0)
         pauses = [after - before for before, after in pairwise(asked)]

@@ -79,8 +79,24 @@ def encode_checked(body: Body) -> tuple[bytes, bool]:
     # One look at all texts together; the divider joins no two of them to something that looks like a card number.
     told = DIVIDER.join(texts)
     if not deep and redact(told) == told and redact_labelled(told) == told:
-        return _encode(plain), LEFT_OUT not in told
-    return _encode(_clean(plain, 0)), False
+        try:
+            return _encode(plain), LEFT_OUT not in told
+        except UnicodeEncodeError:
+            return _encode(_valid(plain)), False
+    return _encode(_valid(_clean(plain, 0))), False
+
+
+def _valid(value: object) -> object:
+    """The same, with what is no text (half a character, told by a terminal) replaced."""
+    match value:
+        case str():
+            return value.encode("utf-8", "replace").decode()
+        case Mapping():
+            return {str(_valid(str(key))): _valid(item) for key, item in value.items()}
+        case list():
+            return [_valid(item) for item in value]
+        case _:
+            return value
 
 
 def clean_text(text: str) -> str:

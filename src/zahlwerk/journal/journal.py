@@ -7,6 +7,7 @@ not be written down is kept in memory and written as soon as that is possible; u
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import socket
 from collections import OrderedDict
@@ -30,14 +31,14 @@ from zahlwerk.journal.doubt import Doubt, decide, doubt_from
 from zahlwerk.journal.encoding import clean_number, clean_text, encode_body, encode_checked
 from zahlwerk.journal.entries import Body, Draft, EntryKind, Head, Row, state_of
 from zahlwerk.journal.matching import Expectation, TypedIn
-from zahlwerk.journal.records import ENDINGS, Record, advanced, applied, fold, path
+from zahlwerk.journal.records import ENDINGS, STATE_OF, Record, advanced, applied, fold, path
 from zahlwerk.journal.standalone import Standalones
 from zahlwerk.journal.store import Holder, Store, store_at
 from zahlwerk.journal.verify import Verdict, verify
 from zahlwerk.journal.writer import Writer
 from zahlwerk.lifecycle import PaymentState
 from zahlwerk.money import Money
-from zahlwerk.payment import Outcome, Payment, PaymentRequest
+from zahlwerk.payment import Payment, PaymentRequest
 
 if TYPE_CHECKING:
     from zahlwerk.journal.terminal import JournaledTerminal
@@ -51,6 +52,7 @@ RECORDS_MAX: Final = 2_000
 KEPT_MAX: Final = 1_000
 # LIMIT: seconds between two tries to write again, unless somebody wants to pay.
 HEAL_EVERY_S: Final = 5.0
+LATE: Final = "written late: the journal could not be written at the time"
 
 Step = tuple[EntryKind, Body]
 """One row to be written about a payment: what happened, and what it says."""
@@ -72,6 +74,7 @@ class Kept:
     terminal: str
     payment: Payment
     started: bool
+    request: PaymentRequest | None = None
 
 
 class Journal:
@@ -101,6 +104,7 @@ class Journal:
         self._open: dict[str, Record] = {}
         self._settled: OrderedDict[str, Record] = OrderedDict()
         self._kept: OrderedDict[str, Kept] = OrderedDict()
+        self._pending: dict[str, asyncio.Future[tuple[Row, ...]]] = {}
         self._healed_s = 0.0
         self._healing = asyncio.Lock()
         self._can_write = False
@@ -149,7 +153,8 @@ class Journal:
         for terminal in tuple(self.terminals.values()):
             await terminal.close()
         if self._kept:
-            await self.heal()
+            with contextlib.suppress(JournalError):
+                await self.heal()
         await self._writer.close()
         await self._store.close()
 
@@ -246,7 +251,8 @@ class Journal:
                     raise
                 except JournalError:
                     return False
-                self._kept.pop(reference, None)
+                if self._kept.get(reference) is kept:
+                    del self._kept[reference]
             return True
 
     async def heal_if_due(self) -> None:
@@ -263,7 +269,11 @@ class Journal:
         record = self._open.get(reference) or self._settled.get(reference)
         if record is None:
             record = fold(await self._store.of_reference(reference))
-            if record is not None:
+            # What was written while it was read is newer.
+            newer = self._open.get(reference) or self._settled.get(reference)
+            if newer is not None:
+                record = newer
+            elif record is not None:
                 self._remember(record)
         if kept is not None and record is not None:
             return replace(record, state=kept.payment.state, payment=kept.payment, started=kept.started)
@@ -400,8 +410,22 @@ class Journal:
         assert record is not None
         self._remember(replace(record, first=before.first, since=before.since) if before is not None else record)
         future = self._writer.submit(*drafts)
+        self._pending[reference] = future
         future.add_done_callback(lambda done: self._written(reference, done))
-        return future
+        # Who waits for it may go away: the rows are on their way all the same, and what is remembered stays true.
+        told = asyncio.shield(future)
+        told.add_done_callback(lambda done: done.cancelled() or done.exception())
+        return told
+
+    async def durable(self, reference: str) -> None:
+        """Return once all that was handed in about a payment is durable: what is remembered may be ahead of that.
+
+        Raises:
+            JournalUnavailable, JournalHeld: it is not, and will not be.
+        """
+        pending = self._pending.get(reference)
+        if pending is not None:
+            await asyncio.shield(pending)
 
     def note(
         self, kind: EntryKind, body: Body, *, terminal: str = "", actor: str = ""
@@ -440,9 +464,21 @@ class Journal:
         sequence = payment.sequence if payment.sequence is not None else record.sequence
         return self.write(record.reference, record.terminal, steps, sequence=sequence, actor=actor)
 
-    def keep(self, reference: str, terminal: str, payment: Payment, *, started: bool = True) -> None:
-        """What has happened and could not be written: kept until it can be."""
-        self._kept[reference] = Kept(terminal, payment, started)
+    def keep(
+        self,
+        reference: str,
+        terminal: str,
+        payment: Payment,
+        *,
+        started: bool = True,
+        request: PaymentRequest | None = None,
+    ) -> None:
+        """What has happened and could not be written: kept until it can be.
+
+        Args:
+            request: what was asked for, in case not even that is written.
+        """
+        self._kept[reference] = Kept(terminal, payment, started, request)
 
     # -- inside
 
@@ -472,6 +508,7 @@ class Journal:
             if record is None or not record.is_open:
                 raise JournalDamaged(f"the journal lists {reference!r} as open, but its entries do not say so")
             found[reference] = record
+        self._settled.clear()
         self._open = found
 
     async def _write_kept(self, reference: str, kept: Kept) -> None:
@@ -483,6 +520,16 @@ class Journal:
                 await self.write(reference, kept.terminal, [(EntryKind.STANDALONE, {"payment": payment})],
                                  sequence=payment.sequence)  # fmt: skip
                 self.standalones.forget()
+            elif kept.started and kept.request is not None:
+                begun: tuple[Step, ...] = (
+                    (EntryKind.REQUESTED, {"request": kept.request}),
+                    (EntryKind.SENT, {"evidence": {}}),
+                )
+                blank = Record(
+                    reference=reference, terminal=kept.terminal, state=PaymentState.REQUESTED, first=0, last=0,
+                    since="", moment="", request=kept.request,
+                )  # fmt: skip
+                await self.end(blank, payment, why=LATE, before=begun)
             return
         self._remember(record)
         at = record.state
@@ -491,8 +538,7 @@ class Journal:
             # Its approval was durable after all, but nobody knew: the terminal was told to let go of it.
             at, before = PaymentState.RELEASING, ((EntryKind.RELEASING, {}),)
         if path(at, payment.state):
-            why = "written late: the journal could not be written at the time"
-            await self.end(record, payment, why=why, started=kept.started, before=before)
+            await self.end(record, payment, why=LATE, started=kept.started, before=before)
 
     def _remember(self, record: Record) -> None:
         if record.is_open:
@@ -506,6 +552,8 @@ class Journal:
             self._settled.popitem(last=False)
 
     def _written(self, reference: str, done: asyncio.Future[tuple[Row, ...]]) -> None:
+        if self._pending.get(reference) is done:
+            del self._pending[reference]
         if done.cancelled() or done.exception() is not None:
             # What is durable is not what is remembered: it is read again when it is needed.
             self._settled.pop(reference, None)
@@ -522,17 +570,6 @@ class Journal:
     def _trouble_came(self, trouble: JournalError) -> None:
         for terminal in self.terminals.values():
             terminal.journal_failed(trouble)
-
-
-STATE_OF: Final = {
-    Outcome.APPROVED: PaymentState.CONFIRMED,
-    Outcome.DECLINED: PaymentState.DECLINED,
-    Outcome.REFERRED: PaymentState.REFERRED,
-    Outcome.ABORTED: PaymentState.ABORTED,
-    Outcome.FAILED: PaymentState.FAILED,
-    Outcome.UNKNOWN: PaymentState.UNKNOWN,
-}
-"""The state of an outcome, where a terminal names one that no payment may be left in."""
 
 
 def _ending(payment: Payment, why: str, started: bool) -> Body:

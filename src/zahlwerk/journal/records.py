@@ -25,6 +25,7 @@ __all__ = [
     "ENDINGS",
     "FIRST",
     "RETRYABLE",
+    "STATE_OF",
     "Record",
     "advanced",
     "amount_of",
@@ -32,6 +33,7 @@ __all__ = [
     "described",
     "fold",
     "must_be_same",
+    "must_be_same_as",
     "path",
     "unknown_payment",
 ]
@@ -50,6 +52,18 @@ ENDINGS: Final[Mapping[PaymentState, EntryKind]] = MappingProxyType({
     state: EntryKind(state.value) for state in (*FINAL, _S.HELD, _S.UNKNOWN)
 })  # fmt: skip
 """The states that a payment may be left in, and the entry that says so."""
+
+STATE_OF: Final[Mapping[Outcome, PaymentState]] = MappingProxyType(
+    {
+        Outcome.APPROVED: _S.CONFIRMED,
+        Outcome.DECLINED: _S.DECLINED,
+        Outcome.REFERRED: _S.REFERRED,
+        Outcome.ABORTED: _S.ABORTED,
+        Outcome.FAILED: _S.FAILED,
+        Outcome.UNKNOWN: _S.UNKNOWN,
+    }
+)
+"""The state of an outcome, where a terminal names one that no payment may be left in."""
 
 FIRST: Final = frozenset({_S.REQUESTED, _S.STANDALONE, _S.HELD})
 """What a record may begin with: a request; a payment typed in at the terminal; a hold of another book."""
@@ -140,6 +154,18 @@ def must_be_same(record: Record, request: PaymentRequest) -> None:
         return
     was = described(known) if known is not None else f"a {record.state.value} payment of the terminal {record.terminal}"
     raise ReferenceReused(f"{record.reference!r} is {was}; it was asked for as {described(request)}")
+
+
+def must_be_same_as(running: PaymentRequest, request: PaymentRequest) -> None:
+    """The same, while the first one runs.
+
+    Raises:
+        ReferenceReused: showing both.
+    """
+    if identity_of(running) != identity_of(request):
+        raise ReferenceReused(
+            f"{running.reference!r} runs now as {described(running)}; it was asked for as {described(request)}"
+        )
 
 
 def described(request: PaymentRequest) -> str:

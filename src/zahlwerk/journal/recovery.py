@@ -17,7 +17,7 @@ from zahlwerk.events import Notice
 from zahlwerk.hold import HoldId
 from zahlwerk.journal.entries import EntryKind
 from zahlwerk.journal.exclusion import belongs_to, overtaken_by
-from zahlwerk.journal.records import Record, amount_of, unknown_payment
+from zahlwerk.journal.records import ENDINGS, STATE_OF, Record, amount_of, path, unknown_payment
 from zahlwerk.journal.standalone import standalone_reference
 from zahlwerk.journal.totals import take_in_totals
 from zahlwerk.journal.undoing import find_undone, note_undoing
@@ -101,8 +101,12 @@ class Recovery:
             await self._wake.wait()
             self._wake.clear()
             while self.unsettled() or self._journal.trouble:
-                with contextlib.suppress(TerminalError):
+                try:
                     await self._round()
+                except TerminalError:
+                    pass
+                except Exception as exc:
+                    self._owner.emit(Notice(f"recovery failed: {type(exc).__name__}", source="journal"))
                 if not self.unsettled() and not self._journal.trouble:
                     break
                 over = asyncio.Event()
@@ -144,6 +148,8 @@ class Recovery:
             JournalError: it cannot be written now.
         """
         await self._journal.ensure_writable()
+        # What was decided must be durable before it is said, also if whoever decided it went away meanwhile.
+        await self._journal.durable(record.reference)
         if record.state is PaymentState.REQUESTED:
             return await self._end(record, _never_left(record), started=False)
         if record.is_hold and record.confirms is not None:
@@ -188,6 +194,7 @@ class Recovery:
         if record.sequence is None:
             return await self._not_told(record, found.message)
         amount = None
+        is_held = found.state is PaymentState.HELD
         if record.confirms:
             approved = record.shown.approved if record.shown is not None else None
             limit = approved or (record.request.total if record.request is not None else None)
@@ -195,7 +202,7 @@ class Recovery:
                 return await self._not_told(record, "the journal does not say what was to be captured")
             amount = limit if record.decided_minor is None else Money(record.decided_minor, limit.currency)
         try:
-            payment = await self.settle_hold(record, HoldId(str(record.sequence)), amount)
+            payment = await self.settle_hold(record, HoldId(str(record.sequence)), amount, is_held=is_held)
         except TerminalRefused as exc:
             fresh = await self._journal.record(record.reference)
             if fresh.state is PaymentState.HELD:
@@ -205,10 +212,17 @@ class Recovery:
             return await self._not_told(await self._journal.record(record.reference), payment.message)
         return payment
 
-    async def settle_hold(self, record: Record, hold: HoldId, amount: Money | None) -> Payment:
-        """Capture or release: decided durably, then said to the terminal."""
-        is_first = record.state is PaymentState.HELD
-        if is_first:
+    async def settle_hold(
+        self, record: Record, hold: HoldId, amount: Money | None, *, is_held: bool = False
+    ) -> Payment:
+        """Capture or release: decided durably, then said to the terminal.
+
+        Args:
+            is_held: the terminal has just said so.
+        """
+        # A refusal proves nothing if an earlier try may have gone through: the terminal refuses a second one too.
+        is_held = is_held or record.state is PaymentState.HELD
+        if record.state is PaymentState.HELD:
             body = {} if amount is None else {"amount": f"{amount.amount} {amount.currency.code}"}
             kind = EntryKind.RELEASING if amount is None else EntryKind.CAPTURING
             await self._journal.write(record.reference, record.terminal, [(kind, body)], sequence=record.sequence)
@@ -217,8 +231,7 @@ class Recovery:
         try:
             payment = await self._owner.inner.settle(hold, amount)
         except TerminalError as exc:
-            # A refusal of a repetition says nothing about what an earlier one has done.
-            back = is_first and exc.money_moved is MoneyMoved.NO
+            back = exc.money_moved is MoneyMoved.NO and held is not None and is_held
             after = (
                 held.but(state=PaymentState.HELD) if back and held is not None else unknown_payment(record, str(exc))
             )
@@ -236,6 +249,9 @@ class Recovery:
     # -- what was found
 
     async def _end(self, record: Record, payment: Payment, *, started: bool = True) -> Payment:
+        target = payment.state if payment.state in ENDINGS else STATE_OF[payment.outcome]
+        if record.state is not target and not path(record.state, target):
+            return await self._not_told(record, f"the terminal calls it {target.value}, which it cannot be")
         del self._answers[record.reference]
         why = "found out by asking the terminal" if started else "it never left"
         undone = None

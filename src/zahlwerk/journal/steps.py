@@ -117,10 +117,10 @@ class Steps(Witness):
             )
             note_undoing(self._journal, undone, self._request, payment)
             # An approval whose decision is durable needs no further wait; recovery would find the same.
-            if not (self._decided and payment.outcome is Outcome.APPROVED):
+            if not (self._decided and payment.state is PaymentState.CONFIRMED):
                 await written
         except JournalError:
-            self._journal.keep(self._request.reference, self._terminal, payment)
+            self._keep(payment)
         return payment
 
     async def _undone(self, payment: Payment) -> Record | None:
@@ -138,7 +138,7 @@ class Steps(Witness):
             record = None
         if self._refused_to_send:
             # Whether the intent became durable is not known; that it never left is.
-            self._journal.keep(self._request.reference, self._terminal, self._failed(error), started=False)
+            self._keep(self._failed(error), started=False)
             return
         if record is not None and record.state not in {PaymentState.REQUESTED, PaymentState.SENT}:
             # The caller's witness, or the journal, failed over an approval: what the terminal made of it is asked.
@@ -153,7 +153,7 @@ class Steps(Witness):
                 why=str(error), started=not no_money, before=before, actor=self._actor,
             )  # fmt: skip
         except JournalError:
-            self._journal.keep(self._request.reference, self._terminal, payment, started=not no_money)
+            self._keep(payment, started=not no_money)
 
     def abandoned(self) -> None:
         """The caller went away in the middle."""
@@ -180,6 +180,10 @@ class Steps(Witness):
         if not self.sent and not self._refused_to_send:
             return None
         return await self._journal.find(self._request.reference)
+
+    def _keep(self, payment: Payment, *, started: bool = True) -> None:
+        request = self._request
+        self._journal.keep(request.reference, self._terminal, payment, started=started, request=request)
 
     def _failed(self, error: TerminalError) -> Payment:
         return Payment(

@@ -21,7 +21,7 @@ from zahlwerk.hold import HoldId
 from zahlwerk.journal.encoding import clean_text, refuse_card_data_of
 from zahlwerk.journal.entries import EntryKind
 from zahlwerk.journal.journal import Running
-from zahlwerk.journal.records import Record, must_be_same, unknown_payment
+from zahlwerk.journal.records import Record, must_be_same, must_be_same_as, unknown_payment
 from zahlwerk.journal.recovery import Recovery
 from zahlwerk.journal.steps import Steps
 from zahlwerk.journal.totals import mark_of
@@ -50,7 +50,9 @@ if TYPE_CHECKING:
 
 __all__ = ["JournaledTerminal"]
 
-_SETTLING: Final = {PaymentState.CAPTURING, PaymentState.RELEASING, PaymentState.UNKNOWN}
+_SETTLED: Final = frozenset({
+    PaymentState.CAPTURED, PaymentState.RELEASED, PaymentState.REVERSED, PaymentState.REFUNDED,
+})  # fmt: skip
 
 
 class JournaledTerminal(Terminal):
@@ -112,7 +114,7 @@ class JournaledTerminal(Terminal):
         refuse_card_data_of(request)
         running = self.journal.running.get(request.reference)
         if running is not None:
-            return await self._join(running, request)
+            return await self._join(running, request, witness)
         done: asyncio.Future[Payment] = asyncio.get_running_loop().create_future()
         done.add_done_callback(lambda future: future.cancelled() or future.exception())
         self.journal.running[request.reference] = Running(request, self.name, done)
@@ -131,7 +133,8 @@ class JournaledTerminal(Terminal):
             del self.journal.running[request.reference]
             self.recovery.nudge()
 
-    async def _join(self, running: Running, request: PaymentRequest) -> Payment:
+    async def _join(self, running: Running, request: PaymentRequest, witness: Witness) -> Payment:
+        must_be_same_as(running.request, request)
         record = await self.journal.find(request.reference)
         if record is not None:
             must_be_same(record, request)
@@ -142,7 +145,7 @@ class JournaledTerminal(Terminal):
             if not running.done.cancelled() or (me is not None and me.cancelling()):
                 raise
             # Whoever started it went away; what became of it is found out.
-            return await self.transact(request)
+            return await self.transact(request, witness=witness)
 
     async def _once(self, request: PaymentRequest, witness: Witness) -> Payment:
         await self.journal.ensure_writable()
@@ -201,16 +204,30 @@ class JournaledTerminal(Terminal):
     async def settle(self, hold: HoldId, amount: Money | None) -> Payment:
         """Capture or release a hold, once: the same again gives the same payment, another settlement is refused."""
         await self.journal.ensure_writable()
-        try:
-            async with self._turn:
-                record = await self._record_of(hold)
-                if record.state in {PaymentState.CAPTURED, PaymentState.RELEASED}:
-                    return _settled_before(record, amount)
-                if record.state in _SETTLING:
+        async with self._turn:
+            record = await self._record_of(hold)
+            if record.state in _SETTLED:
+                return _settled_before(record, amount)
+            try:
+                if record.state is not PaymentState.HELD:
                     _must_settle_the_same(record, amount)
+                    record = await self._surely_held(record)
                 return await self.recovery.settle_hold(record, hold, amount)
-        finally:
-            self.recovery.nudge()
+            finally:
+                self.recovery.nudge()
+
+    async def _surely_held(self, record: Record) -> Record:
+        """An authorisation whose end is not known is asked about before it is settled."""
+        if record.confirms is None:
+            await self.recovery.ask(record)
+            record = await self.journal.record(record.reference)
+            if record.state is not PaymentState.HELD:
+                raise TerminalRefused(
+                    f"this amount is not held: it is {record.state.value}",
+                    money_moved=MoneyMoved.MAYBE,
+                    remedy="look the payment up",
+                )
+        return record
 
     async def _record_of(self, hold: HoldId) -> Record:
         """The payment behind a hold; one that this journal has never seen is taken in."""
@@ -223,9 +240,9 @@ class JournaledTerminal(Terminal):
             if record.sequence == sequence and record.is_hold:
                 return record
         for record in await self.journal.by_sequence(self.name, sequence):
-            if record.state in {PaymentState.CAPTURED, PaymentState.RELEASED}:
+            if record.state in _SETTLED and record.is_hold:
                 return record
-        reference = f"hold-{self.name}-{hold}-{self.journal.head.number}"[:48]
+        reference = f"hold-{hold}-{self.journal.head.number}-{self.name}"[:48]
         payment = Payment(
             reference=reference, kind=PaymentKind.AUTHORISATION, outcome=Outcome.APPROVED, state=PaymentState.HELD,
             sequence=sequence, message="opened elsewhere",
@@ -408,7 +425,7 @@ def payment_of(record: Record) -> Payment:
 
 def _settled_before(record: Record, amount: Money | None) -> Payment:
     payment = payment_of(record)
-    same = payment.approved == amount if record.state is PaymentState.CAPTURED else amount is None
+    same = amount is None if record.state is PaymentState.RELEASED else payment.approved == amount
     if not same:
         raise TerminalRefused(
             f"this hold was {record.state.value} before",

@@ -27,7 +27,7 @@ from tests.journal.scripted import ScriptedTerminal, purchase
 
 from zahlwerk.clock import VirtualClock
 from zahlwerk.journal import Journal
-from zahlwerk.journal.entries import EntryKind
+from zahlwerk.journal.entries import Body, EntryKind
 from zahlwerk.journal.sqlite import SqliteStore
 from zahlwerk.lifecycle import PaymentState
 from zahlwerk.payment import Outcome
@@ -72,7 +72,10 @@ async def snapshot(folder: Path, *, checkpoint: bool = False) -> Snapshot:
         await journal.note(EntryKind.OPENED, {})
     log = folder / "journal.db-wal"
     acknowledged, before = journal.head.number, log.read_bytes()
-    steps = [(EntryKind.REQUESTED, {"request": purchase(700, "sale-2")}), (EntryKind.SENT, {"evidence": {"n": "1"}})]
+    steps: list[tuple[EntryKind, Body]] = [
+        (EntryKind.REQUESTED, {"request": purchase(700, "sale-2")}),
+        (EntryKind.SENT, {"evidence": {"n": "1"}}),
+    ]
     await journal.write("sale-2", "till-1", steps)
     after = log.read_bytes()
     begins = next(at for at in range(0, len(after), 8) if after[at : at + 8] != before[at : at + 8])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final, TypeVar
@@ -52,6 +52,7 @@ class SqliteStore(Store):
         self._connection: sqlite3.Connection | None = None
         self._head = ORIGIN
         self._writes = False
+        self._files: dict[Path, tuple[int, int]] = {}
 
     # -- the contract
 
@@ -156,6 +157,7 @@ class SqliteStore(Store):
             self._connect()
             self._migrate()
             self._take_pen(holder)
+            self._note_files()
         except BaseException:
             self._close()
             raise
@@ -248,6 +250,7 @@ class SqliteStore(Store):
         if not self._writes:
             raise JournalUnavailable("the journal was opened to be read only")
         db = self._db
+        self._check_files(self._files)
         db.execute("BEGIN IMMEDIATE")
         try:
             last = change.rows[-1]
@@ -287,6 +290,9 @@ class SqliteStore(Store):
 
     def _reopen(self) -> Head:
         epoch = self._head.epoch
+        # Before the connection is closed: what was moved may be moved back. Another file is not this journal, and none
+        # must be made in its place. The log alone may be missing: closing brings what it held into the file.
+        self._check_files([path for path in self._files if path == Path(self._name)])
         former = self._connection
         if self._name != ":memory:" or former is None:
             # What is kept in memory is gone with its last connection: the new one is made before the old one goes.
@@ -300,7 +306,25 @@ class SqliteStore(Store):
         # Proves that it can be written again, without writing anything.
         self._db.execute("BEGIN IMMEDIATE")
         self._db.execute("ROLLBACK")
+        self._note_files()
         return head
+
+    def _note_files(self) -> None:
+        paths = (Path(self._name), Path(self._name + "-wal")) if self._is_file else ()
+        self._files = {path: _identity(path) for path in paths}
+
+    def _check_files(self, paths: Iterable[Path]) -> None:
+        """A file that has lost its name takes rows as before, and they are gone with the process."""
+        for path in paths:
+            try:
+                is_same = _identity(path) == self._files[path]
+            except OSError:
+                is_same = False
+            if not is_same:
+                raise JournalUnavailable(
+                    f"the journal's file {path} was taken away or replaced while it was in use",
+                    remedy="put back the very same file, or stop this process and find out who did it",
+                )
 
     def _close(self) -> None:
         connection, self._connection = self._connection, None
@@ -309,6 +333,12 @@ class SqliteStore(Store):
                 connection.close()
         if self._lock is not None:
             self._lock.give()
+
+
+def _identity(path: Path) -> tuple[int, int]:
+    """What a file is, whatever it is called."""
+    found = path.stat()
+    return found.st_dev, found.st_ino
 
 
 def _version(connection: sqlite3.Connection) -> int:

@@ -42,7 +42,7 @@ from zahlwerk.urls import Context, TraceSink
 
 # How much faster than the world the pauses run: 2 s and more between two questions of recovery, 20 s until a ZVT
 # terminal that shows an older transaction is believed.
-FASTER = 20.0
+FASTER = 40.0
 PATIENCE_S = 20.0
 STEPS = 6
 

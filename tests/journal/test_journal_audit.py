@@ -11,11 +11,12 @@ import pytest_asyncio
 from tests.journal.scripted import FaultyStore, ScriptedTerminal, kinds_of, memory_journal, purchase
 
 from zahlwerk.clock import VirtualClock
-from zahlwerk.errors import JournalUnavailable, ReferenceReused, TerminalError, TerminalRefused
+from zahlwerk.errors import JournalUnavailable, MoneyMoved, ReferenceReused, TerminalError, TerminalRefused
 from zahlwerk.hold import HoldId
 from zahlwerk.journal import Journal, JournaledTerminal
 from zahlwerk.journal.entries import EntryKind
 from zahlwerk.journal.sqlite import SqliteStore
+from zahlwerk.journal.store import Change
 from zahlwerk.lifecycle import PaymentState
 from zahlwerk.money import Money
 from zahlwerk.payment import Original, Outcome, Payment, PaymentKind, PaymentRequest
@@ -289,7 +290,6 @@ class TestHolds:
         unknown = Payment(reference="tab-1", kind=PaymentKind.AUTHORISATION, outcome=Outcome.UNKNOWN,
                           state=PaymentState.UNKNOWN)  # fmt: skip
         here.inner.script.lookup = lambda reference: unknown
-        from zahlwerk.errors import MoneyMoved
 
         refused = TerminalRefused("no such hold", money_moved=MoneyMoved.NO)
         here.inner.script.before_settling = raising(refused)  # type: ignore[assignment]  # a hook that raises
@@ -423,3 +423,37 @@ class TestRecovery:
         gate.set()
         await here.clock.advance(600.0)
         assert here.inner.charged_minor == 1000
+
+
+class TestAnApprovalOverWhichTheJournalFails:
+    async def test_is_never_confirmed_later_even_if_the_decision_was_durable_after_all(self, here: Till) -> None:
+        """The terminal was told to roll back, and whoever wanted to be paid was told that nothing was."""
+
+        def breaks(change: Change) -> JournalUnavailable | None:
+            return FULL if any(row.kind == "confirming" for row in change.rows) else None
+
+        here.store.break_off = breaks
+        here.store.reopen = lambda: FULL
+        with pytest.raises(JournalUnavailable) as caught:
+            await here.terminal.transact(purchase())
+        here.store.break_off, here.store.reopen = (lambda change: None), (lambda: None)
+        # The rollback was lost on its way: the terminal would still take a confirmation.
+        here.inner.books["sale-1"].state = PaymentState.APPROVED
+        await here.clock.advance(60.0)
+
+        assert caught.value.money_moved is MoneyMoved.MAYBE
+        assert here.inner.evidence is not None
+        assert here.inner.evidence["confirm"] == "0"
+        assert here.inner.charged_minor == 0
+        assert (await here.journal.record("sale-1")).state is PaymentState.ROLLED_BACK
+
+
+class TestAReversalAndWhatItUndoes:
+    async def test_are_written_together(self, here: Till) -> None:
+        """The plug pulled in between would leave a payment that was reversed, and does not say so."""
+        sale = await here.terminal.transact(purchase())
+        await here.terminal.reverse(sequence=sale.sequence, reference="r-1")
+        await here.journal.note(EntryKind.OPENED, {})
+
+        together = next(kinds for kinds in here.store.committed if "reversed" in kinds)
+        assert together[:2] == ["confirmed", "reversed"]

@@ -75,6 +75,7 @@ class Kept:
     payment: Payment
     started: bool
     request: PaymentRequest | None = None
+    takes_back: bool = False
 
 
 class Journal:
@@ -443,8 +444,18 @@ class Journal:
         started: bool = True,
         actor: str = "",
         before: Sequence[Step] = (),
+        takes_back: bool = False,
     ) -> asyncio.Future[tuple[Row, ...]]:
         """Have the outcome of a payment written, over whatever states lead to it.
+
+        Args:
+            record: where the payment stands.
+            payment: what became of it.
+            why: how that is known.
+            started: False if it certainly never began at the terminal.
+            actor: who says so.
+            before: rows to be written before it.
+            takes_back: the approval is not to be confirmed any more, whatever was decided and written before.
 
         Raises:
             JournalDamaged: there is no way from where it stands to this outcome.
@@ -456,7 +467,10 @@ class Journal:
         way = path(at, target)
         if not way and at is not target:
             raise JournalDamaged(f"a payment that is {at.value} cannot become {target.value}")
-        steps = [*before, *((ENDINGS[state], _ending(payment.but(state=state), why, started)) for state in way)]
+        steps = [
+            *before,
+            *((ENDINGS[state], _ending(payment.but(state=state), why, started, takes_back)) for state in way),
+        ]
         if not steps:
             done: asyncio.Future[tuple[Row, ...]] = asyncio.get_running_loop().create_future()
             done.set_result(())
@@ -472,13 +486,15 @@ class Journal:
         *,
         started: bool = True,
         request: PaymentRequest | None = None,
+        takes_back: bool = False,
     ) -> None:
         """What has happened and could not be written: kept until it can be.
 
         Args:
             request: what was asked for, in case not even that is written.
+            takes_back: as in `end`.
         """
-        self._kept[reference] = Kept(terminal, payment, started, request)
+        self._kept[reference] = Kept(terminal, payment, started, request, takes_back)
 
     # -- inside
 
@@ -538,7 +554,9 @@ class Journal:
             # Its approval was durable after all, but nobody knew: the terminal was told to let go of it.
             at, before = PaymentState.RELEASING, ((EntryKind.RELEASING, {}),)
         if path(at, payment.state):
-            await self.end(record, payment, why=LATE, started=kept.started, before=before)
+            await self.end(
+                record, payment, why=LATE, started=kept.started, before=before, takes_back=kept.takes_back
+            )
 
     def _remember(self, record: Record) -> None:
         if record.is_open:
@@ -572,10 +590,12 @@ class Journal:
             terminal.journal_failed(trouble)
 
 
-def _ending(payment: Payment, why: str, started: bool) -> Body:
+def _ending(payment: Payment, why: str, started: bool, takes_back: bool) -> Body:
     body: dict[str, object] = {"payment": payment}
     if why:
         body["why"] = why
     if not started:
         body["started"] = False
+    if takes_back:
+        body["confirm"] = False
     return body

@@ -286,7 +286,8 @@ def _told(record: Record, kind: EntryKind, body: Body) -> Record:
             return replace(record, payment=payment, started=body.get("started") is not False, doubt="")
         case _:
             doubt = "" if record.state in FINAL else record.doubt
-            return replace(record, payment=payment, doubt=doubt)
+            confirms = False if body.get("confirm") is False else record.confirms
+            return replace(record, payment=payment, doubt=doubt, confirms=confirms)
 
 
 def _noted(record: Record, kind: EntryKind, body: Body) -> Record:

@@ -46,6 +46,7 @@ class Steps(Witness):
         """The intent is durable; the request may have left."""
         self._decided = False
         self._refused_to_send = False
+        self._takes_back = False
 
     # -- the witness
 
@@ -64,6 +65,13 @@ class Steps(Witness):
         self.sent = True
 
     async def approved(self, payment: Payment) -> Decision:
+        try:
+            return await self._approved(payment)
+        except Exception:
+            self._takes_back = True  # the port: an approval over which the witness raises is rolled back
+            raise
+
+    async def _approved(self, payment: Payment) -> Decision:
         # A hold too is only approved so far: it is held once the terminal has said its last word about it.
         told: Step = (EntryKind.APPROVED, {"payment": payment.but(state=PaymentState.APPROVED)})
         if not self.sent:  # a terminal that asks its witness about approvals only
@@ -143,6 +151,7 @@ class Steps(Witness):
         if record is not None and record.state not in {PaymentState.REQUESTED, PaymentState.SENT}:
             # The caller's witness, or the journal, failed over an approval: what the terminal made of it is asked.
             no_money = False
+            error.money_moved = MoneyMoved.MAYBE
         if record is None and not no_money:
             return
         payment = self._failed(error) if no_money else unknown_payment(record or self._blank(), str(error))
@@ -151,9 +160,10 @@ class Steps(Witness):
             await self._journal.end(
                 record if record is not None else self._blank(), payment,
                 why=str(error), started=not no_money, before=before, actor=self._actor,
+                takes_back=self._takes_back and not no_money,
             )  # fmt: skip
         except JournalError:
-            self._keep(payment, started=not no_money)
+            self._keep(payment, started=not no_money, takes_back=self._takes_back)
 
     def abandoned(self) -> None:
         """The caller went away in the middle."""
@@ -161,7 +171,7 @@ class Steps(Witness):
         if record is None or not record.is_open or record.state is PaymentState.HELD:
             return
         payment = unknown_payment(record, "the caller went away")
-        self._journal.end(record, payment, why="the caller went away", actor=self._actor)
+        self._journal.end(record, payment, why="the caller went away", actor=self._actor, takes_back=self._takes_back)
 
     # -- inside
 
@@ -181,9 +191,11 @@ class Steps(Witness):
             return None
         return await self._journal.find(self._request.reference)
 
-    def _keep(self, payment: Payment, *, started: bool = True) -> None:
-        request = self._request
-        self._journal.keep(request.reference, self._terminal, payment, started=started, request=request)
+    def _keep(self, payment: Payment, *, started: bool = True, takes_back: bool = False) -> None:
+        self._journal.keep(
+            self._request.reference, self._terminal, payment,
+            started=started, request=self._request, takes_back=takes_back,
+        )  # fmt: skip
 
     def _failed(self, error: TerminalError) -> Payment:
         return Payment(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from zahlwerk.errors import JournalError
 from zahlwerk.journal.entries import EntryKind
 from zahlwerk.journal.records import Record, amount_of
 from zahlwerk.lifecycle import PaymentState
@@ -23,10 +24,16 @@ _UNDOING: Final = frozenset({PaymentKind.REVERSAL, PaymentKind.RESERVATION_CANCE
 
 
 async def find_undone(journal: Journal, terminal: str, request: PaymentRequest, payment: Payment) -> Record | None:
-    """The payment that an approved reversal or refund undoes; None for other payments, and where it is not certain."""
+    """The payment that an approved reversal or refund undoes; None for other payments, and where it is not certain.
+
+    Raises nothing: what was given back was given back, whether or not it can be noted.
+    """
     if payment.outcome is not Outcome.APPROVED or request.kind not in {PaymentKind.REVERSAL, PaymentKind.REFUND}:
         return None
-    target = await _target(journal, terminal, request, payment)
+    try:
+        target = await _target(journal, terminal, request, payment)
+    except JournalError:
+        return None
     if target is None or request.reference in target.undone_by:
         return None
     # The table lets a refunded payment be refunded further, not reversed; then the reversal stands for itself.

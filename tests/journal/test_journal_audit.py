@@ -11,7 +11,14 @@ import pytest_asyncio
 from tests.journal.scripted import FaultyStore, ScriptedTerminal, kinds_of, memory_journal, purchase
 
 from zahlwerk.clock import VirtualClock
-from zahlwerk.errors import JournalUnavailable, MoneyMoved, ReferenceReused, TerminalError, TerminalRefused
+from zahlwerk.errors import (
+    JournalUnavailable,
+    MoneyMoved,
+    ReferenceReused,
+    TerminalBusy,
+    TerminalError,
+    TerminalRefused,
+)
 from zahlwerk.hold import HoldId
 from zahlwerk.journal import Journal, JournaledTerminal
 from zahlwerk.journal.entries import EntryKind
@@ -457,3 +464,29 @@ class TestAReversalAndWhatItUndoes:
 
         together = next(kinds for kinds in here.store.committed if "reversed" in kinds)
         assert together[:2] == ["confirmed", "reversed"]
+
+
+class TestLookingUp:
+    async def test_one_that_has_just_begun_runs_and_is_not_unknown_to_the_journal(self, here: Till) -> None:
+        """Nothing is written of it yet: whoever reads "no such payment" charges again."""
+        async with here.terminal.turn:
+            first = asyncio.ensure_future(here.terminal.transact(purchase()))
+            await give_way()
+            with pytest.raises(TerminalBusy):
+                await here.terminal.lookup("sale-1")
+        await first
+
+    async def test_of_two_holds_under_one_counter_the_later_one_is_meant(self, here: Till) -> None:
+        """Counters begin again; the terminal knows its latest."""
+        for name in ("older", "later"):
+            payment = Payment(reference=name, kind=PaymentKind.AUTHORISATION, outcome=Outcome.APPROVED,
+                              state=PaymentState.HELD, approved=CHF_10, sequence=1)  # fmt: skip
+            await here.journal.write(name, "till-1", [(EntryKind.HELD, {"payment": payment})], sequence=1)
+        request = PaymentRequest(kind=PaymentKind.AUTHORISATION, amount=CHF_10, reference="later")
+        await here.inner.transact(request)
+        here.inner.books["later"].state = PaymentState.HELD
+
+        captured = await here.terminal.settle(HoldId("1"), CHF_10)
+
+        assert captured.reference == "later"
+        assert (await here.journal.record("older")).state is PaymentState.HELD

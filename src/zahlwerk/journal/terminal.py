@@ -236,7 +236,7 @@ class JournaledTerminal(Terminal):
                 f"not a hold of this terminal: {clean_text(hold)[:32]!r}", remedy="pass the id that hold() gave"
             )
         sequence = int(hold)
-        for record in self.journal.open_records(self.name):
+        for record in reversed(self.journal.open_records(self.name)):
             if record.sequence == sequence and record.is_hold:
                 return record
         for record in await self.journal.by_sequence(self.name, sequence):
@@ -260,6 +260,8 @@ class JournaledTerminal(Terminal):
         self, reference: str = "", *, sequence: int | None = None, evidence: Evidence | None = None
     ) -> Payment:
         """What became of a payment: from the journal if it is settled there, else asked at the terminal now."""
+        if reference in self.journal.running:
+            raise TerminalBusy("this payment is still running")
         record = await self.journal.find(reference) if reference else None
         if record is None and sequence is not None:
             record = next(iter(await self.journal.by_sequence(self.name, sequence)), None)
@@ -267,8 +269,7 @@ class JournaledTerminal(Terminal):
             if evidence is None and reference and sequence is None:
                 raise PaymentNotFound(f"the journal knows no payment {clean_text(reference)!r}")
             return await self.inner.lookup(reference, sequence=sequence, evidence=evidence)
-        running = self.journal.running.get(record.reference)
-        if running is not None:
+        if record.reference in self.journal.running:
             raise TerminalBusy("this payment is still running")
         return await self._known(record)
 

@@ -12,6 +12,7 @@ from tests.journal.scripted import FaultyStore, ScriptedTerminal, kinds_of, memo
 
 from zahlwerk.clock import VirtualClock
 from zahlwerk.errors import (
+    InvalidRequest,
     JournalUnavailable,
     MoneyMoved,
     ReferenceReused,
@@ -490,3 +491,22 @@ class TestLookingUp:
 
         assert captured.reference == "later"
         assert (await here.journal.record("older")).state is PaymentState.HELD
+
+
+class TestADecisionThatCannotBe:
+    @pytest.mark.parametrize("amount", ["99.00 CHF", "0.00 CHF", "5.00 EUR"])
+    async def test_is_written_as_the_rollback_that_it_comes_to(self, here: Till, amount: str) -> None:
+        """No terminal takes more than it approved: it rolls back, and a restart must not find a confirmation."""
+
+        async def decide(payment: Payment) -> Decision:
+            return Decision(confirm=True, amount=Money.parse(amount))
+
+        with pytest.raises(InvalidRequest):
+            await here.terminal.transact(purchase(), witness=approve_with(decide))
+        await here.clock.advance(60.0)
+
+        kinds = await kinds_of(here.journal, "sale-1")
+        assert "confirming" not in kinds
+        assert "rolling back" in kinds
+        assert here.inner.charged_minor == 0
+        assert (await here.journal.record("sale-1")).state is PaymentState.ROLLED_BACK

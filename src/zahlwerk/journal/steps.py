@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from zahlwerk.errors import JournalError, MoneyMoved, TerminalError
+from zahlwerk.errors import InvalidRequest, JournalError, MoneyMoved, TerminalError
 from zahlwerk.journal.entries import EntryKind
 from zahlwerk.journal.records import Record, unknown_payment
 from zahlwerk.journal.undoing import find_undone, note_undoing
@@ -84,6 +84,7 @@ class Steps(Witness):
         await self._write((told,), payment.sequence)
         try:
             decision = await self._outer.approved(payment)
+            _must_be_possible(decision, payment)
         except Exception:
             await self._write(self._decision(Decision(confirm=False), payment), payment.sequence)
             raise
@@ -208,3 +209,12 @@ class Steps(Witness):
             await self._journal.write(
                 self._request.reference, self._terminal, steps, sequence=sequence, actor=self._actor
             )
+
+
+def _must_be_possible(decision: Decision, payment: Payment) -> None:
+    """A driver rolls back over a decision that cannot be carried out: so it must not stand there as a confirmation."""
+    if not decision.confirm or decision.amount is None or payment.approved is None:
+        return
+    is_other = decision.amount.currency != payment.approved.currency
+    if is_other or not 0 < decision.amount.amount <= payment.approved.amount:
+        raise InvalidRequest(f"a confirmation takes at most {payment.approved}, got {decision.amount}")

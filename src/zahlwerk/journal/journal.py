@@ -554,9 +554,7 @@ class Journal:
             # Its approval was durable after all, but nobody knew: the terminal was told to let go of it.
             at, before = PaymentState.RELEASING, ((EntryKind.RELEASING, {}),)
         if path(at, payment.state):
-            await self.end(
-                record, payment, why=LATE, started=kept.started, before=before, takes_back=kept.takes_back
-            )
+            await self.end(record, payment, why=LATE, started=kept.started, before=before, takes_back=kept.takes_back)
 
     def _remember(self, record: Record) -> None:
         if record.is_open:

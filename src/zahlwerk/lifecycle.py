@@ -109,6 +109,7 @@ TRANSITIONS: Final[Mapping[tuple[PaymentState, Step], PaymentState]] = MappingPr
     (_S.APPROVED, _T.ROLLED_BACK): _S.ROLLED_BACK,  # by the terminal, unconfirmed for too long
     (_S.APPROVED, _T.LOSE): _S.UNKNOWN,
     (_S.CONFIRMING, _T.CONFIRMED): _S.CONFIRMED,
+    (_S.CONFIRMING, _T.HOLD): _S.HELD,  # to confirm an authorisation is to keep it
     (_S.CONFIRMING, _T.ROLLED_BACK): _S.ROLLED_BACK,
     (_S.CONFIRMING, _T.LOSE): _S.UNKNOWN,
     (_S.ROLLING_BACK, _T.ROLLED_BACK): _S.ROLLED_BACK,

@@ -337,11 +337,10 @@ class TestAReversalThatNamesNothing:
         lost = Payment(reference="sale-1", kind=PaymentKind.PURCHASE, outcome=Outcome.UNKNOWN,
                        state=PaymentState.UNKNOWN)  # fmt: skip
         here.inner.script.lookup = lambda reference: lost
-        here.inner.script.after_approval = raising(asyncio.CancelledError())  # type: ignore[assignment]  # a hook
+        here.inner.script.after_confirmation = raising(asyncio.CancelledError())  # type: ignore[assignment]  # a hook
         with pytest.raises(asyncio.CancelledError):
             await here.terminal.transact(purchase(1000, "sale-1"))
-        here.inner.script.after_approval = lambda: None
-        await here.clock.advance(60.0)
+        here.inner.script.after_confirmation = lambda: None
         await here.terminal.transact(purchase(1000, "sale-2"))
         here.inner.books["sale-1"].state = PaymentState.CONFIRMED
         here.inner.script.lookup = lambda reference: None

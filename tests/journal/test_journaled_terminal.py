@@ -413,7 +413,7 @@ class TestHolds:
 
         assert durable == ["capturing"]
         assert await kinds_of(here.journal, "tab-1") == [
-            "requested", "sent", "approved", "held", "capturing", "captured",
+            "requested", "sent", "approved", "confirming", "held", "capturing", "captured",
         ]  # fmt: skip
         assert here.inner.charged_minor == 840
 

@@ -183,7 +183,7 @@ def _outcome(record: Record, *, paid: bool, why: str) -> Payment:
     if known is not None and record.decided_minor is not None:
         amount = Money(record.decided_minor, known.currency)
     state = PaymentState.CONFIRMED if paid else PaymentState.FAILED
-    if record.is_hold and record.confirms is not None:
+    if record.is_hold and record.settles:
         state = PaymentState.CAPTURED if paid else PaymentState.RELEASED
     elif record.is_hold and paid:
         state = PaymentState.HELD

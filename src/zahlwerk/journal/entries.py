@@ -60,6 +60,8 @@ class EntryKind(Enum):
     """The terminal told its figures; with them, what they prove and where they differ."""
     OPENED = "opened"
     """A process began to write here."""
+    RESUMED = "resumed"
+    """Entries could not be written for a while, and can be again."""
     CLOCK = "clock"
     """The machine's clock was moved."""
 

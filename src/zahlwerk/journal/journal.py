@@ -241,8 +241,15 @@ class Journal:
         """Try to write again, and write what was kept. True if all is well."""
         async with self._healing:
             self._healed_s = self.clock.now_s()
+            trouble = self._writer.trouble
             if not await self._writer.heal(self._reread):
                 return False
+            if trouble is not None:
+                # That it can be opened again proves nothing on a full disk: only a row that is durable does.
+                try:
+                    await self.note(EntryKind.RESUMED, {"after": str(trouble)})
+                except JournalError:
+                    return False
             while self._kept:
                 reference, kept = next(iter(self._kept.items()))
                 try:

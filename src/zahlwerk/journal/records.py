@@ -97,6 +97,8 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     sequence: int | None = None
     confirms: bool | None = None
     """The decision that may have left: confirm or capture (True), roll back or release (False); None for none."""
+    settles: bool = False
+    """That decision is the capture or release of a hold that was held; not whether to keep it."""
     decided_minor: int | None = None
     """The amount of that decision; None for all of it."""
     attempt: int = 1
@@ -269,14 +271,18 @@ def _told(record: Record, kind: EntryKind, body: Body) -> Record:
         case EntryKind.SENT:
             evidence = body.get("evidence")
             told = {str(k): str(v) for k, v in evidence.items()} if isinstance(evidence, Mapping) else {}
-            return replace(record, evidence=MappingProxyType(told), confirms=None, decided_minor=None)
+            return replace(record, evidence=MappingProxyType(told), confirms=None, settles=False, decided_minor=None)
         case EntryKind.CONFIRMING | EntryKind.CAPTURING:
             minor = money_from(body["amount"]).amount if "amount" in body else None
-            return replace(record, payment=payment, confirms=True, decided_minor=minor)
+            settles = kind is EntryKind.CAPTURING
+            return replace(record, payment=payment, confirms=True, settles=settles, decided_minor=minor)
         case EntryKind.ROLLING_BACK | EntryKind.RELEASING:
-            return replace(record, payment=payment, confirms=False, decided_minor=None)
+            settles = kind is EntryKind.RELEASING
+            return replace(record, payment=payment, confirms=False, settles=settles, decided_minor=None)
         case EntryKind.HELD:
-            return replace(record, payment=payment, shown=payment, confirms=None, decided_minor=None, doubt="")
+            return replace(
+                record, payment=payment, shown=payment, confirms=None, settles=False, decided_minor=None, doubt=""
+            )
         case EntryKind.APPROVED:
             return replace(record, payment=payment, shown=payment)
         case EntryKind.REVERSED | EntryKind.REFUNDED:

@@ -152,7 +152,7 @@ class Recovery:
         await self._journal.durable(record.reference)
         if record.state is PaymentState.REQUESTED:
             return await self._end(record, _never_left(record), started=False)
-        if record.is_hold and record.confirms is not None:
+        if record.is_hold and (record.settles or record.confirms is False):
             return await self._ask_settlement(record)
         return await self._ask(record)
 

@@ -294,7 +294,11 @@ class SqliteStore(Store):
         # must be made in its place. The log alone may be missing: closing brings what it held into the file.
         self._check_files([path for path in self._files if path == Path(self._name)])
         former = self._connection
-        if self._name != ":memory:" or former is None:
+        if former is not None and self._is_file:
+            with contextlib.suppress(sqlite3.Error):
+                former.close()
+            self._connect()
+        elif self._name != ":memory:" or former is None:
             # What is kept in memory is gone with its last connection: the new one is made before the old one goes.
             self._connect()
             if former is not None:

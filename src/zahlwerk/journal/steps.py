@@ -16,7 +16,7 @@ from zahlwerk.journal.records import Record, unknown_payment
 from zahlwerk.journal.undoing import find_undone, note_undoing
 from zahlwerk.lifecycle import PaymentState
 from zahlwerk.money import Money
-from zahlwerk.payment import Outcome, Payment, PaymentKind, PaymentRequest
+from zahlwerk.payment import Outcome, Payment, PaymentRequest
 from zahlwerk.terminal import Decision, Evidence, Witness
 
 if TYPE_CHECKING:
@@ -96,10 +96,8 @@ class Steps(Witness):
         return await self._outer.amount_for(amount, reasons)
 
     def _decision(self, decision: Decision, payment: Payment) -> tuple[Step, ...]:
-        is_hold = self._request.kind is PaymentKind.AUTHORISATION
         if decision.confirm:
-            if is_hold:
-                return ()  # nothing is taken yet
+            # Of a hold this says that it is kept; nothing is taken yet.
             amount = decision.amount or payment.approved
             body = {"amount": f"{amount.amount} {amount.currency.code}"} if decision.amount and amount else {}
             return ((EntryKind.CONFIRMING, body),)

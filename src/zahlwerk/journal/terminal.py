@@ -218,7 +218,7 @@ class JournaledTerminal(Terminal):
 
     async def _surely_held(self, record: Record) -> Record:
         """An authorisation whose end is not known is asked about before it is settled."""
-        if record.confirms is None:
+        if not record.settles:
             await self.recovery.ask(record)
             record = await self.journal.record(record.reference)
             if record.state is not PaymentState.HELD:
@@ -438,7 +438,7 @@ def _settled_before(record: Record, amount: Money | None) -> Payment:
 
 def _must_settle_the_same(record: Record, amount: Money | None) -> None:
     wanted = amount.amount if amount is not None else None
-    if record.confirms is None:
+    if not record.settles:
         return
     if record.confirms is not (amount is not None) or (record.confirms and record.decided_minor != wanted):
         raise TerminalRefused(

@@ -480,6 +480,14 @@ class TestSettlingAHold:
         assert (bench.ending, type(bench.last)) == (None, ReportRequest)
         assert bench.get(listed(17)).ending is Ending.FAILED
 
+    def test_one_that_nobody_had_decided_about_is_released_if_it_is_listed(self) -> None:
+        """The process before us was killed between the approval and its decision. Found by killing it."""
+        facts = Facts(counter_before=BEFORE, is_hold=True, sequence=OURS, confirm=None, is_decision_known=True)
+        bench = Bench(facts).resume().get(listed(OURS))
+
+        assert isinstance(bench.last, TransactionConfirmationRequest)
+        assert (bench.last.confirm, bench.last.trx_seq_cnt) == (0, OURS)
+
     def test_an_authorisation_that_is_still_listed_was_not_released(self) -> None:
         assert self.released_by_the_process_before_us().get(listed(OURS)).ending is Ending.UNKNOWN
 

@@ -482,7 +482,7 @@ class Settlement:
             self._judge_kept()
             return
         if self._facts.sequence is not None:
-            self._judge_released()
+            self._judge_released(now_s)
             return
         ours = [
             sequence
@@ -507,8 +507,12 @@ class Settlement:
             self._facts = self._facts.but(approved_minor=self._listed_holds[sequence])
         self._end(Ending.HELD)
 
-    def _judge_released(self) -> None:
-        if self._facts.sequence in self._listed_holds:
+    def _judge_released(self, now_s: float) -> None:
+        is_undecided = self._facts.confirm is None and self._facts.is_decision_known and not self._tries
+        if self._facts.sequence in self._listed_holds and is_undecided:
+            self._why = "nobody had decided about the authorisation; it was released"
+            self._roll_back(now_s)
+        elif self._facts.sequence in self._listed_holds:
             self._end_unproved("the terminal did not release the authorisation, and still holds it open")
         else:
             self._end(Ending.FAILED, "the terminal does not hold it open any more, and has no receipt of it")

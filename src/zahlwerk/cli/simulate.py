@@ -13,6 +13,7 @@ from zahlwerk.cli.output import Output
 from zahlwerk.errors import MoneyMoved, TerminalError
 
 if TYPE_CHECKING:
+    from zahlwerk.simulation.faults import Coverage
     from zahlwerk.simulation.runner import Report, Result
 
 __all__ = ["app", "register"]
@@ -157,4 +158,13 @@ def _summary(out: Output, report: Report, faults: str) -> None:
         "failed_seeds": [f"{result.plan.interface}:{result.plan.seed}" for result in report.failures],
         "faults": report.faults_by_kind(), "seconds": round(report.seconds, 3), "messages": report.messages,
         "virtual_seconds": round(report.virtual_s), "interfaces": figures, "never": never,
+        "places": {name: _places(coverage) for name, coverage in sorted(report.coverage.items())},
     })  # fmt: skip
+
+
+def _places(coverage: Coverage) -> dict[str, dict[str, int]]:
+    """How often each place was passed, and how often each fault happened there."""
+    found = {place: {"passed": count} for place, count in sorted(coverage.passed.items())}
+    for (place, kind), count in sorted(coverage.hit.items()):
+        found[place][kind] = count
+    return found

@@ -11,7 +11,7 @@ from tests.architecture.project_files import Module, modules
 
 DOMAIN: Final = frozenset({
     "errors", "clock", "money", "currency", "carddata", "lifecycle", "payment", "events", "terminal", "vending", "urls", "timeouts",
-    "hold", "faults",
+    "hold", "faults", "wrapped",
 })  # fmt: skip
 
 # What a room may import besides itself. `interfaces` stands for one interface package: never another one.

@@ -2,25 +2,13 @@
 
 from __future__ import annotations
 
-import inspect
-
 from zahlwerk.cli.observed import Observed
 from zahlwerk.events import Printer
 from zahlwerk.lifecycle import PaymentState
 from zahlwerk.payment import Payment, ReceiptKind
-from zahlwerk.terminal import Dialog, Maintenance, Period, Terminal
+from zahlwerk.terminal import Dialog, Maintenance, Period
 from zahlwerk.virtual.settings import Settings
 from zahlwerk.virtual.terminal import VirtualTerminal
-
-# Built upon the others, so they need no passing on.
-BUILT_UPON = {"pay", "refund", "reverse", "hold"}
-
-
-def test_no_operation_of_a_terminal_is_forgotten() -> None:
-    """A method that is added to the port must be passed on here too."""
-    port = {name for name, value in inspect.getmembers(Terminal) if not name.startswith("_") and callable(value)}
-
-    assert port - BUILT_UPON - set(vars(Observed)) == set()
 
 
 async def test_payments_and_holds_are_told() -> None:

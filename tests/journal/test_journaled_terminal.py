@@ -30,7 +30,7 @@ from zahlwerk.journal.sqlite import SqliteStore
 from zahlwerk.lifecycle import PaymentState
 from zahlwerk.money import Money
 from zahlwerk.payment import Outcome, Payment, PaymentKind, PaymentRequest
-from zahlwerk.terminal import ROLL_BACK, Decision, Evidence, Witness, approve_with
+from zahlwerk.terminal import ROLL_BACK, Decision, Evidence, Period, Totals, Witness, approve_with
 
 CHF_10 = Money.of(1000, "CHF")
 
@@ -639,6 +639,27 @@ class TestAJournalThatCannotBeWritten:
         await clock.advance(30.0)
 
         assert here.journal.trouble == ""
+
+
+class TestPaymentsTypedInMeanwhile:
+    async def test_one_that_is_told_while_totals_are_asked_for_holds_nothing_up(
+        self, here: Till, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        typed_in = Payment(
+            reference="", kind=PaymentKind.PURCHASE, outcome=Outcome.APPROVED, state=PaymentState.STANDALONE,
+            approved=CHF_10, sequence=9, standalone=True,
+        )  # fmt: skip
+
+        async def totals(period: Period = Period.SHIFT) -> Totals:
+            here.inner._hub.emit(StandalonePayment(typed_in))
+            await asyncio.sleep(0)
+            return Totals(period)
+
+        monkeypatch.setattr(here.inner, "totals", totals)
+        async with asyncio.timeout(5.0):
+            await here.terminal.totals()
+
+        assert [found.state for found in await here.journal.by_sequence("till-1", 9)] == [PaymentState.STANDALONE]
 
 
 class TestLookup:

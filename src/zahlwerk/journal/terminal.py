@@ -16,7 +16,15 @@ from zahlwerk.errors import (
     TerminalError,
     TerminalRefused,
 )
-from zahlwerk.events import LinkChanged, Notice, Printer, ShiftChanged, StandalonePayment, TerminalEvent, TerminalStatus
+from zahlwerk.events import (
+    EventListener,
+    EventStream,
+    LinkChanged,
+    Notice,
+    ShiftChanged,
+    StandalonePayment,
+    TerminalEvent,
+)
 from zahlwerk.hold import HoldId
 from zahlwerk.journal.encoding import clean_text, refuse_card_data_of
 from zahlwerk.journal.entries import EntryKind
@@ -27,23 +35,18 @@ from zahlwerk.journal.steps import Steps
 from zahlwerk.journal.totals import mark_of
 from zahlwerk.lifecycle import PaymentState
 from zahlwerk.money import Money
-from zahlwerk.payment import Outcome, Payment, PaymentKind, PaymentRequest, Receipt, ReceiptKind
+from zahlwerk.payment import Outcome, Payment, PaymentKind, PaymentRequest
 from zahlwerk.terminal import (
     CONFIRM_ALL,
-    Answer,
-    Capabilities,
-    Dialog,
     Evidence,
     Feature,
-    Maintenance,
-    OpenEntry,
     Period,
     ShiftInfo,
     Terminal,
-    TerminalInfo,
     Totals,
     Witness,
 )
+from zahlwerk.wrapped import WrappedTerminal
 
 if TYPE_CHECKING:
     from zahlwerk.journal.journal import Journal
@@ -55,22 +58,19 @@ _SETTLED: Final = frozenset({
 })  # fmt: skip
 
 
-class JournaledTerminal(Terminal):
+class JournaledTerminal(WrappedTerminal):
     """A terminal with a journal around it. Made by `Journal.wrap`; what need not be written goes straight through."""
 
     def __init__(
         self, journal: Journal, inner: Terminal, *, name: str, actor: str = "", exclusive: bool = False
     ) -> None:
-        super().__init__()
-        self.inner = inner
-        """The terminal itself, for what its interface has beyond the port."""
+        super().__init__(inner)
         self.name = name
         self.actor = actor or f"register at {name}"
         self.exclusive = exclusive
         """It takes no payment that this journal does not know."""
         self.journal = journal
         self._mark = ""
-        self.link_faults = inner.link_faults
         self.recovery = Recovery(self)
         self._turn = asyncio.Lock()
         self._paying = False
@@ -250,12 +250,6 @@ class JournaledTerminal(Terminal):
         await self.journal.write(reference, self.name, [(EntryKind.HELD, {"payment": payment})], sequence=sequence)
         return await self.journal.record(reference)
 
-    async def extend(self, seconds: int, text: str = "") -> None:
-        await self.inner.extend(seconds, text)
-
-    async def abort(self, *, silent: bool = False) -> None:
-        await self.inner.abort(silent=silent)
-
     async def lookup(
         self, reference: str = "", *, sequence: int | None = None, evidence: Evidence | None = None
     ) -> Payment:
@@ -273,7 +267,13 @@ class JournaledTerminal(Terminal):
             raise TerminalBusy("this payment is still running")
         return await self._known(record)
 
-    # -- what comes by itself
+    # -- what comes by itself: told on from here, for the journal has things to tell as well
+
+    def events(self) -> EventStream:
+        return self._hub.stream()
+
+    def listen(self, listener: EventListener) -> Callable[[], None]:
+        return self._hub.listen(listener)
 
     def _heard(self, event: TerminalEvent) -> None:
         match event:
@@ -312,28 +312,12 @@ class JournaledTerminal(Terminal):
         """Held by whoever asks the terminal about money: a payment, a settlement, recovery."""
         return self._turn
 
-    # -- what goes straight through
-
-    @property
-    def capabilities(self) -> Capabilities:
-        return self.inner.capabilities
-
-    async def info(self) -> TerminalInfo:
-        return await self.inner.info()
-
-    async def status(self) -> TerminalStatus:
-        return await self.inner.status()
-
-    async def open_entries(self) -> tuple[OpenEntry, ...]:
-        return await self.inner.open_entries()
+    # -- figures
 
     async def open_shift(self, *, attendant: str = "", attendant_number: int | None = None) -> ShiftInfo:
         shift = await self.inner.open_shift(attendant=attendant, attendant_number=attendant_number)
         self._mark = mark_of(shift)
         return shift
-
-    async def close_shift(self) -> ShiftInfo:
-        return await self.inner.close_shift()
 
     async def totals(self, period: Period = Period.SHIFT) -> Totals:
         """The terminal's figures; what they prove about open payments is taken in."""
@@ -361,9 +345,11 @@ class JournaledTerminal(Terminal):
                     )
                     asked = told[-1].number
             totals = await ask()
-            await asyncio.gather(*self._tasks, return_exceptions=True)
+        # Payments typed in are taken in with the turn, so not while it is held here.
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        async with self._turn:
             await self.recovery.took_totals(totals, closed=closes, asked=asked, mark=mark, idle=idle)
-            return totals
+        return totals
 
     async def _counters(self) -> tuple[str, bool]:
         """The counters of shift and period now, and whether nothing runs at the terminal.
@@ -377,44 +363,6 @@ class JournaledTerminal(Terminal):
                 return mark_of(await self.inner.open_shift()), idle
             return "", idle
         return "", False
-
-    async def receipt(self, kind: ReceiptKind = ReceiptKind.MERCHANT, *, number: int | None = None) -> Receipt:
-        return await self.inner.receipt(kind, number=number)
-
-    async def print(self, text: str = "", *, image_png: bytes = b"", double_height: bool = False,
-                    double_width: bool = False, inverse: bool = False, more: bool = False) -> Printer:  # fmt: skip
-        return await self.inner.print(
-            text,
-            image_png=image_png,
-            double_height=double_height,
-            double_width=double_width,
-            inverse=inverse,
-            more=more,
-        )
-
-    async def ask(self, dialog: Dialog) -> Answer:
-        return await self.inner.ask(dialog)
-
-    async def cancel_ask(self) -> None:
-        await self.inner.cancel_ask()
-
-    async def scan(self, *, title: str = "", text: str = "", timeout_s: float = 60.0) -> str:
-        return await self.inner.scan(title=title, text=text, timeout_s=timeout_s)
-
-    async def maintain(self, work: Maintenance, *, acquirer_id: int | None = None, text: str = "") -> None:
-        await self.inner.maintain(work, acquirer_id=acquirer_id, text=text)
-
-    async def lock(self) -> None:
-        await self.inner.lock()
-
-    async def unlock(self) -> None:
-        await self.inner.unlock()
-
-    async def lock_keypad(self, locked: bool) -> None:
-        await self.inner.lock_keypad(locked)
-
-    async def set_language(self, language: str) -> None:
-        await self.inner.set_language(language)
 
 
 def payment_of(record: Record) -> Payment:

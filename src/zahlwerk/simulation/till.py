@@ -18,8 +18,8 @@ from zahlwerk.payment import Outcome, Payment, PaymentKind, PaymentRequest
 from zahlwerk.simulation.program import Action
 from zahlwerk.simulation.setups import CURRENCY
 from zahlwerk.simulation.story import Story
-from zahlwerk.simulation.through import Through
 from zahlwerk.terminal import CONFIRM, CONFIRM_ALL, Decision, Evidence, Terminal, Witness, approve_with
+from zahlwerk.wrapped import WrappedTerminal
 
 if TYPE_CHECKING:
     from zahlwerk.journal.journal import Journal
@@ -58,7 +58,7 @@ class Notes:
     """Errors that the port does not allow."""
 
 
-class Watched(Through):
+class Watched(WrappedTerminal):
     """The journaled terminal as the register sees it; everything that it says is noted."""
 
     def __init__(self, terminal: Terminal, notes: Notes, clock: Clock, story: Story) -> None:
@@ -72,19 +72,17 @@ class Watched(Through):
         self._notes.calls.append((request.reference, self._clock.now_s()))
         what = f"{request.kind.value} {request.total or ''}".strip()
         self._story.note("till", f"asks for {request.reference}: {what}")
-        return await self._noted(request.reference, lambda: self.terminal.transact(request, witness=witness))
+        return await self._noted(request.reference, lambda: self.inner.transact(request, witness=witness))
 
     async def lookup(
         self, reference: str = "", *, sequence: int | None = None, evidence: Evidence | None = None
     ) -> Payment:
         self._story.note("till", f"looks up {reference or sequence}")
-        return await self._noted(
-            reference, lambda: self.terminal.lookup(reference, sequence=sequence, evidence=evidence)
-        )
+        return await self._noted(reference, lambda: self.inner.lookup(reference, sequence=sequence, evidence=evidence))
 
     async def settle(self, hold: HoldId, amount: Money | None) -> Payment:
         self._story.note("till", f"settles hold {hold}: {amount or 'release'}")
-        return await self._noted("", lambda: self.terminal.settle(hold, amount), settled=True)
+        return await self._noted("", lambda: self.inner.settle(hold, amount), settled=True)
 
     async def _noted(self, reference: str, work: Callable[[], Awaitable[Payment]], *, settled: bool = False) -> Payment:
         try:

@@ -20,13 +20,13 @@ from zahlwerk.simulation.loop import Process, SimulatedClock, VirtualLoop
 from zahlwerk.simulation.program import Action
 from zahlwerk.simulation.setups import Setup, Stop
 from zahlwerk.simulation.story import Story
-from zahlwerk.simulation.through import Through
 from zahlwerk.simulation.till import Notes, Register, Watched
 from zahlwerk.simulation.wire import Serve, Wire
 from zahlwerk.terminal import CONFIRM_ALL, Decision, Evidence, Period, Terminal, Totals, Witness
 from zahlwerk.urls import Context, Endpoint, Url
 from zahlwerk.virtual.settings import Settings
 from zahlwerk.virtual.terminal import VirtualTerminal
+from zahlwerk.wrapped import WrappedTerminal
 
 if TYPE_CHECKING:
     from zahlwerk.journal.terminal import JournaledTerminal
@@ -47,7 +47,7 @@ TillCode = Callable[[Terminal], Awaitable[None]]
 """What a user's till does; called again, from its beginning, after a crash of its process."""
 
 
-class _Asking(Through):
+class _Asking(WrappedTerminal):
     """The driver as the journal sees it: which reference is being asked for at the terminal."""
 
     def __init__(self, world: World, terminal: Terminal) -> None:

@@ -1,4 +1,4 @@
-"""A terminal that hands everything on to another one, for those that only want to see what passes."""
+"""A terminal around another one: all goes straight through. Journal, bridge and simulation change what they must."""
 
 from __future__ import annotations
 
@@ -24,77 +24,81 @@ from zahlwerk.terminal import (
     Witness,
 )
 
-__all__ = ["Through"]
+__all__ = ["WrappedTerminal"]
 
 
-class Through(Terminal):
-    """Changes nothing."""
+class WrappedTerminal(Terminal):
+    """Hands everything on to `inner`, its events too; override what shall be different.
 
-    def __init__(self, terminal: Terminal) -> None:
+    Args:
+        inner: the terminal within, for what its interface has beyond the port.
+    """
+
+    def __init__(self, inner: Terminal) -> None:
         super().__init__()
-        self.terminal = terminal
-        self.link_faults = terminal.link_faults
+        self.inner = inner
+        self.link_faults = inner.link_faults
 
     async def open(self) -> None:
-        await self.terminal.open()
+        await self.inner.open()
 
     async def close(self) -> None:
-        await self.terminal.close()
+        await self.inner.close()
 
     def events(self) -> EventStream:
-        return self.terminal.events()
+        return self.inner.events()
 
     def listen(self, listener: EventListener) -> Callable[[], None]:
-        return self.terminal.listen(listener)
+        return self.inner.listen(listener)
 
     @property
     def capabilities(self) -> Capabilities:
-        return self.terminal.capabilities
+        return self.inner.capabilities
 
     async def info(self) -> TerminalInfo:
-        return await self.terminal.info()
+        return await self.inner.info()
 
     async def status(self) -> TerminalStatus:
-        return await self.terminal.status()
+        return await self.inner.status()
 
     async def transact(self, request: PaymentRequest, *, witness: Witness = CONFIRM_ALL) -> Payment:
-        return await self.terminal.transact(request, witness=witness)
+        return await self.inner.transact(request, witness=witness)
 
     async def settle(self, hold: HoldId, amount: Money | None) -> Payment:
-        return await self.terminal.settle(hold, amount)
+        return await self.inner.settle(hold, amount)
 
     async def extend(self, seconds: int, text: str = "") -> None:
-        await self.terminal.extend(seconds, text)
+        await self.inner.extend(seconds, text)
 
     async def abort(self, *, silent: bool = False) -> None:
-        await self.terminal.abort(silent=silent)
+        await self.inner.abort(silent=silent)
 
     async def lookup(
         self, reference: str = "", *, sequence: int | None = None, evidence: Evidence | None = None
     ) -> Payment:
-        return await self.terminal.lookup(reference, sequence=sequence, evidence=evidence)
+        return await self.inner.lookup(reference, sequence=sequence, evidence=evidence)
 
     async def open_entries(self) -> tuple[OpenEntry, ...]:
-        return await self.terminal.open_entries()
+        return await self.inner.open_entries()
 
     async def open_shift(self, *, attendant: str = "", attendant_number: int | None = None) -> ShiftInfo:
-        return await self.terminal.open_shift(attendant=attendant, attendant_number=attendant_number)
+        return await self.inner.open_shift(attendant=attendant, attendant_number=attendant_number)
 
     async def close_shift(self) -> ShiftInfo:
-        return await self.terminal.close_shift()
+        return await self.inner.close_shift()
 
     async def totals(self, period: Period = Period.SHIFT) -> Totals:
-        return await self.terminal.totals(period)
+        return await self.inner.totals(period)
 
     async def end_of_day(self) -> Totals:
-        return await self.terminal.end_of_day()
+        return await self.inner.end_of_day()
 
     async def receipt(self, kind: ReceiptKind = ReceiptKind.MERCHANT, *, number: int | None = None) -> Receipt:
-        return await self.terminal.receipt(kind, number=number)
+        return await self.inner.receipt(kind, number=number)
 
     async def print(self, text: str = "", *, image_png: bytes = b"", double_height: bool = False,
                     double_width: bool = False, inverse: bool = False, more: bool = False) -> Printer:  # fmt: skip
-        return await self.terminal.print(
+        return await self.inner.print(
             text,
             image_png=image_png,
             double_height=double_height,
@@ -104,22 +108,25 @@ class Through(Terminal):
         )
 
     async def ask(self, dialog: Dialog) -> Answer:
-        return await self.terminal.ask(dialog)
+        return await self.inner.ask(dialog)
 
     async def cancel_ask(self) -> None:
-        await self.terminal.cancel_ask()
+        await self.inner.cancel_ask()
 
     async def scan(self, *, title: str = "", text: str = "", timeout_s: float = 60.0) -> str:
-        return await self.terminal.scan(title=title, text=text, timeout_s=timeout_s)
+        return await self.inner.scan(title=title, text=text, timeout_s=timeout_s)
 
     async def maintain(self, work: Maintenance, *, acquirer_id: int | None = None, text: str = "") -> None:
-        await self.terminal.maintain(work, acquirer_id=acquirer_id, text=text)
+        await self.inner.maintain(work, acquirer_id=acquirer_id, text=text)
 
     async def lock(self) -> None:
-        await self.terminal.lock()
+        await self.inner.lock()
 
     async def unlock(self) -> None:
-        await self.terminal.unlock()
+        await self.inner.unlock()
+
+    async def lock_keypad(self, locked: bool) -> None:
+        await self.inner.lock_keypad(locked)
 
     async def set_language(self, language: str) -> None:
-        await self.terminal.set_language(language)
+        await self.inner.set_language(language)

@@ -69,6 +69,11 @@ class Disk:
         """Every byte of the database."""
         return bytes(self._keeper.serialize())
 
+    def kinds_of(self, reference: str) -> list[str]:
+        """Kinds of the durable entries about a payment, oldest first."""
+        found = self._keeper.execute("SELECT kind FROM entries WHERE reference = ? ORDER BY number", (reference,))
+        return [str(row[0]) for row in found]
+
     def close(self) -> None:
         """Forget everything."""
         self._keeper.close()

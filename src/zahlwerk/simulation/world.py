@@ -11,9 +11,10 @@ from zahlwerk.errors import JournalDamaged, JournalError, TerminalError
 from zahlwerk.faults import Action as TerminalAction
 from zahlwerk.faults import Fault as TerminalFault
 from zahlwerk.faults import FaultPlan
+from zahlwerk.journal.entries import EntryKind
 from zahlwerk.journal.journal import Journal
 from zahlwerk.money import Money
-from zahlwerk.payment import Payment, PaymentRequest
+from zahlwerk.payment import Payment, PaymentKind, PaymentRequest
 from zahlwerk.simulation.disk import Disk, SimulatedStore
 from zahlwerk.simulation.faults import Fault, Faults
 from zahlwerk.simulation.loop import Process, SimulatedClock, VirtualLoop
@@ -42,6 +43,7 @@ RECOVERY_S: Final = 14_400.0
 STEP_S: Final = 5.0
 AFTERMATH_S: Final = 150.0
 STARTS_MAX: Final = 400
+_DECIDED: Final = frozenset({PaymentKind.PURCHASE, PaymentKind.REFUND})
 
 TillCode = Callable[[Terminal], Awaitable[None]]
 """What a user's till does; called again, from its beginning, after a crash of its process."""
@@ -60,18 +62,22 @@ class _Asking(WrappedTerminal):
 
 
 class _Noting(Witness):
-    """Knows whose payment the terminal is about to begin."""
+    """Knows whose payment the terminal is about to begin, and to take: by then the journal must say so."""
 
-    def __init__(self, outer: Witness, begin: Callable[[], None]) -> None:
+    def __init__(self, outer: Witness, begin: Callable[[], None], take: Callable[[Payment], None]) -> None:
         self._outer = outer
         self._begin = begin
+        self._take = take
 
     async def sending(self, evidence: Evidence) -> None:
         await self._outer.sending(evidence)
         self._begin()
 
     async def approved(self, payment: Payment) -> Decision:
-        return await self._outer.approved(payment)
+        decision = await self._outer.approved(payment)
+        if decision.confirm:
+            self._take(payment)
+        return decision
 
     async def amount_for(self, amount: Money, reasons: tuple[dict[str, int], ...]) -> Money:  # type: ignore[override]  # reads only
         return await self._outer.amount_for(amount, reasons)
@@ -102,8 +108,16 @@ class _WatchedTerminal(VirtualTerminal):
         def begin() -> None:
             self.owners[self.counter() + 1] = owner
             self.begun[self.counter() + 1] = self._world.loop.moment_s
+            # What takes back is asked for by drivers, too.
+            if request.kind in _DECIDED or request.kind is PaymentKind.AUTHORISATION:
+                self._world.must_be_durable(owner, EntryKind.SENT, "began at the terminal")
 
-        return await super().transact(request, witness=_Noting(witness, begin))
+        def take(payment: Payment) -> None:
+            # Holds are kept without a word of the register's.
+            if payment.kind in _DECIDED:
+                self._world.must_be_durable(owner, EntryKind.CONFIRMING, "was taken by the terminal")
+
+        return await super().transact(request, witness=_Noting(witness, begin, take))
 
     async def type_in(self, amount: Money) -> None:
         """Somebody pays without the register."""
@@ -227,6 +241,14 @@ class World:
     async def _boot(self) -> None:
         self.virtual.restart()
         await self._start_endpoint()
+
+    def must_be_durable(self, reference: str, kind: EntryKind, what: str) -> None:
+        """Write ahead: what the terminal does for the register stands in the journal by then, of the latest attempt."""
+        kinds = self.disk.kinds_of(reference) if reference else []
+        if EntryKind.REQUESTED.value in kinds:
+            kinds = kinds[len(kinds) - 1 - kinds[::-1].index(EntryKind.REQUESTED.value) :]
+        if reference and kind.value not in kinds:
+            self.problems.append(f"{reference} {what} before {kind.value!r} was durable")
 
     # -- the register's process
 

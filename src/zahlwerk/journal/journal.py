@@ -11,7 +11,7 @@ import contextlib
 import os
 import socket
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC
 from typing import TYPE_CHECKING, Final, Self
@@ -386,9 +386,13 @@ class Journal:
         """The whole journal, a page at a time."""
         return self._store.all_rows(after=after)
 
-    async def verify(self) -> Verdict:
-        """Whether every row stands as it was written."""
-        return await verify(self._store)
+    async def verify(self, *, watch: Callable[[Sequence[Row]], None] | None = None) -> Verdict:
+        """Whether every row stands as it was written.
+
+        Args:
+            watch: is handed the rows that hold, a page at a time.
+        """
+        return await verify(self._store, watch=watch)
 
     # -- writing
 

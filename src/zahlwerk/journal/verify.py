@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -74,16 +74,23 @@ class Chain:
         return Fault(head.number, f"the writer stopped at {head.number}, but there are {self.number} entries")
 
 
-async def verify(store: Store) -> Verdict:
+async def verify(store: Store, *, watch: Callable[[Sequence[Row]], None] | None = None) -> Verdict:
     """Read the whole journal.
 
     Rows that are added meanwhile are left out: the head that counts is the one from before.
+
+    Args:
+        store: opened, if only to read.
+        watch: is handed the rows that hold, a page at a time: to show how far it is, or to write them down elsewhere.
     """
     head = await store.head()
     chain = Chain()
     async for page in store.all_rows():
         rows = [row for row in page if row.number <= head.number] if page[-1].number > head.number else page
+        before = chain.number
         fault = chain.follow(rows)
+        if watch is not None:
+            watch(rows[: chain.number - before])
         if fault is not None:
             return Verdict(chain.number, chain.hash, fault)
         if page[-1].number >= head.number:

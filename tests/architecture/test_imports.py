@@ -33,8 +33,8 @@ ROOMS: Final[dict[str, frozenset[str]]] = {
         {"domain", "codec", "transport", "interfaces", "virtual", "journal", "till", "machines", "simulation", "cloud"}
     ),
     "web": frozenset({"domain", "gateway"}),
-    # Until there is a gateway, the command line also takes the recorder, the explainers and the virtual terminal from where they are.
-    "cli": frozenset({"domain", "gateway", "transport", "interfaces", "virtual", "codec", "simulation"}),
+    # Until there is a gateway, the command line also takes recorder, explainers, journal and virtual terminal from where they are.
+    "cli": frozenset({"domain", "gateway", "transport", "interfaces", "virtual", "journal", "codec", "simulation"}),
 }
 
 PURE: Final = frozenset({

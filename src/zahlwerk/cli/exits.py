@@ -11,9 +11,13 @@ from zahlwerk.errors import (
     CardDataRefused,
     ConfigurationError,
     InvalidRequest,
+    JournalDamaged,
+    JournalHeld,
+    JournalUnavailable,
     LinkUnavailable,
     MoneyMoved,
     NotSupported,
+    ReferenceReused,
     TerminalBusy,
     TerminalError,
 )
@@ -42,16 +46,16 @@ MEANINGS: Final[Mapping[ExitCode, str]] = MappingProxyType({
     ExitCode.DONE: "it did what was asked",
     ExitCode.NOT_APPROVED: "not approved, no money moved; probe: does not suit",
     ExitCode.UNKNOWN: "nobody knows yet: do not charge again, run lookup",
-    ExitCode.USAGE: "the call was wrong, or the terminal cannot do this",
-    ExitCode.DATA: "some of the data was not understood (decode, trace)",
-    ExitCode.UNAVAILABLE: "nothing answers there, or the port could not be opened",
+    ExitCode.USAGE: "the call was wrong, or the terminal cannot do this; a reference that another payment has",
+    ExitCode.DATA: "some of the data was not understood (decode, trace), or a journal is not as it was written",
+    ExitCode.UNAVAILABLE: "nothing answers there, the port could not be opened, the journal cannot be used",
     ExitCode.FAILED: "something else went wrong; no money moved",
-    ExitCode.BUSY: "the terminal is busy: try again later",
+    ExitCode.BUSY: "the terminal is busy, or another process writes the journal: try again later",
     ExitCode.STOPPED: "stopped with Ctrl-C (a payment that is stopped ends with 2 or 3)",
 })  # fmt: skip
 """Each exit code in words."""
 
-_USAGE: Final = (InvalidRequest, ConfigurationError, NotSupported, CardDataRefused)
+_USAGE: Final = (InvalidRequest, ConfigurationError, NotSupported, CardDataRefused, ReferenceReused)
 
 
 def of_error(error: TerminalError, moved: MoneyMoved) -> ExitCode:
@@ -63,9 +67,11 @@ def of_error(error: TerminalError, moved: MoneyMoved) -> ExitCode:
     """
     if isinstance(error, _USAGE):
         return ExitCode.USAGE
-    if isinstance(error, LinkUnavailable):
+    if isinstance(error, LinkUnavailable | JournalUnavailable):
         return ExitCode.UNAVAILABLE
-    if isinstance(error, TerminalBusy):
+    if isinstance(error, JournalDamaged):
+        return ExitCode.DATA
+    if isinstance(error, TerminalBusy | JournalHeld):
         return ExitCode.BUSY
     return ExitCode.FAILED if moved is MoneyMoved.NO else ExitCode.UNKNOWN
 

@@ -17,10 +17,12 @@ __all__ = [
     "AmountArgument",
     "ConnectTimeoutOption",
     "CurrencyOption",
+    "JournalOption",
     "JsonOption",
     "OpenShiftOption",
     "ReferenceOption",
     "SeedOption",
+    "TerminalNameOption",
     "TraceOption",
     "UrlArgument",
     "access",
@@ -57,16 +59,32 @@ CurrencyOption = Annotated[
 ReferenceOption = Annotated[
     str, typer.Option("--reference", metavar="R", help="Your own number of this payment; made up if missing.")
 ]
+JournalOption = Annotated[
+    str,
+    typer.Option(
+        "--journal",
+        metavar="ADDRESS",
+        envvar="ZAHLWERK_JOURNAL",
+        help="Write each step down there before it is taken, and pay each reference once: a file, or postgresql://...",
+    ),
+]
+TerminalNameOption = Annotated[
+    str,
+    typer.Option(
+        "--terminal-name", metavar="NAME", help="Of the terminal in the journal; if missing, its address without ?..."
+    ),
+]
 OpenShiftOption = Annotated[
     bool, typer.Option("--open-shift/--no-open-shift", help="Whether a closed shift is opened first.")
 ]
 
 
-def access(
-    url: str, *, trace: Path | None = None, seed: int | None = None, connect_timeout: float | None = None
-) -> Access:
+def access(url: str, *, trace: Path | None = None, seed: int | None = None, connect_timeout: float | None = None,
+           journal: str = "", terminal_name: str = "") -> Access:  # fmt: skip
     """How to get to the terminal, out of the shared options."""
-    return Access(url=url, trace=trace, seed=seed, connect_timeout_s=connect_timeout)
+    return Access(
+        url=url, trace=trace, seed=seed, connect_timeout_s=connect_timeout, journal=journal, name=terminal_name
+    )
 
 
 def amount_of(text: str, currency: str = "", *, default: str = CURRENCY_DEFAULT) -> Money:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, TextIO
 
 from zahlwerk.carddata import redact
@@ -144,17 +145,18 @@ class Output:
             text = plain(receipt.text).rstrip("\n") or f"(an image of {len(receipt.image_png)} bytes)"
             self.show(Panel(Text(text), title=receipt_title(receipt.kind), expand=False), wide=False)
 
-    def payment(self, payment: Payment, *, url: str, evidence: Evidence | None = None, receipts: bool = True) -> None:
+    def payment(self, payment: Payment, *, url: str, evidence: Evidence | None = None, receipts: bool = True,
+                journal: Sequence[str] = ()) -> None:  # fmt: skip
         """The end of a payment: receipts and the one line that matters; for programs one object with all of it."""
         self.end_wait()
-        self.event("payment", **payment_object(payment, url=url, evidence=evidence))
+        self.event("payment", **payment_object(payment, url=url, evidence=evidence, journal=journal))
         if self.as_json:
             return
         if receipts:
             for receipt in payment.receipts:
                 self.receipt(receipt)
         style = {Outcome.APPROVED: "bold green", Outcome.UNKNOWN: "bold yellow"}.get(payment.outcome, "bold red")
-        self.say(final_line(payment, url=url, evidence=evidence), style)
+        self.say(final_line(payment, url=url, evidence=evidence, journal=journal), style)
 
     # -- inside
 

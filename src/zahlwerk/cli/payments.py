@@ -9,14 +9,17 @@ from typing import Annotated
 import typer
 
 from zahlwerk.cli.exits import ExitCode, of_payment
+from zahlwerk.cli.journaled import journal_of, payment_before, settled_payment, words_of
 from zahlwerk.cli.options import (
     AmountArgument,
     ConnectTimeoutOption,
     CurrencyOption,
+    JournalOption,
     JsonOption,
     OpenShiftOption,
     ReferenceOption,
     SeedOption,
+    TerminalNameOption,
     TraceOption,
     UrlArgument,
     access,
@@ -28,7 +31,7 @@ from zahlwerk.cli.session import Access, Job, Note, opened, perform, settle, tra
 from zahlwerk.errors import InvalidRequest, MoneyMoved, TerminalError, TerminalRefused
 from zahlwerk.lifecycle import PaymentState
 from zahlwerk.payment import Original, Payment, PaymentKind, PaymentRequest, Receipt, ReceiptKind, new_reference
-from zahlwerk.terminal import Feature, HoldId, Terminal
+from zahlwerk.terminal import CONFIRM_ALL, Evidence, Feature, HoldId, Terminal
 from zahlwerk.urls import Url
 
 __all__ = ["register"]
@@ -83,6 +86,8 @@ def pay(
     trace: TraceOption = None,
     seed: SeedOption = None,
     connect_timeout: ConnectTimeoutOption = None,
+    journal: JournalOption = "",
+    terminal_name: TerminalNameOption = "",
     json: JsonOption = False,
 ) -> None:
     """Take a payment: zahlwerk pay kit+tcp://192.168.1.20 12.50
@@ -98,7 +103,9 @@ def pay(
         )  # fmt: skip
         return await _transact(job, reach, request, open_shift=open_shift)
 
-    reach = access(url, trace=trace, seed=seed, connect_timeout=connect_timeout)
+    reach = access(
+        url, trace=trace, seed=seed, connect_timeout=connect_timeout, journal=journal, terminal_name=terminal_name
+    )
     perform(work, as_json=json, stake=None)
 
 
@@ -114,6 +121,8 @@ def refund(
     trace: TraceOption = None,
     seed: SeedOption = None,
     connect_timeout: ConnectTimeoutOption = None,
+    journal: JournalOption = "",
+    terminal_name: TerminalNameOption = "",
     json: JsonOption = False,
 ) -> None:
     """Give money back to a card."""
@@ -123,7 +132,9 @@ def refund(
         request = _request(url, PaymentKind.REFUND, amount, currency, reference, original=original)
         return await _transact(job, reach, request, open_shift=open_shift)
 
-    reach = access(url, trace=trace, seed=seed, connect_timeout=connect_timeout)
+    reach = access(
+        url, trace=trace, seed=seed, connect_timeout=connect_timeout, journal=journal, terminal_name=terminal_name
+    )
     perform(work, as_json=json, stake=None)
 
 
@@ -138,6 +149,8 @@ def reverse(
     trace: TraceOption = None,
     seed: SeedOption = None,
     connect_timeout: ConnectTimeoutOption = None,
+    journal: JournalOption = "",
+    terminal_name: TerminalNameOption = "",
     json: JsonOption = False,
 ) -> None:
     """Undo the latest payment of the terminal."""
@@ -146,7 +159,9 @@ def reverse(
         request = _request(url, PaymentKind.REVERSAL, "", "", reference, original=_original("", None, sequence))
         return await _transact(job, reach, request, open_shift=open_shift)
 
-    reach = access(url, trace=trace, seed=seed, connect_timeout=connect_timeout)
+    reach = access(
+        url, trace=trace, seed=seed, connect_timeout=connect_timeout, journal=journal, terminal_name=terminal_name
+    )
     perform(work, as_json=json, stake=None)
 
 
@@ -163,6 +178,8 @@ def hold(
     trace: TraceOption = None,
     seed: SeedOption = None,
     connect_timeout: ConnectTimeoutOption = None,
+    journal: JournalOption = "",
+    terminal_name: TerminalNameOption = "",
     json: JsonOption = False,
 ) -> None:
     """Authorise an amount now; capture or release it later. It stays held when this command ends."""
@@ -172,7 +189,9 @@ def hold(
         request = _request(url, kind, limit, currency, reference)
         return await _transact(job, reach, request, open_shift=open_shift)
 
-    reach = access(url, trace=trace, seed=seed, connect_timeout=connect_timeout)
+    reach = access(
+        url, trace=trace, seed=seed, connect_timeout=connect_timeout, journal=journal, terminal_name=terminal_name
+    )
     perform(work, as_json=json, stake=None)
 
 
@@ -190,6 +209,8 @@ def capture(
     open_shift: OpenShiftOption = True,
     trace: TraceOption = None,
     connect_timeout: ConnectTimeoutOption = None,
+    journal: JournalOption = "",
+    terminal_name: TerminalNameOption = "",
     json: JsonOption = False,
 ) -> None:
     """Take the final amount of a hold (or reservation), and let go of the rest."""
@@ -208,7 +229,7 @@ def capture(
         request = _request(url, PaymentKind.RESERVATION_CAPTURE, what[0], currency, reference, original=original)
         return await _transact(job, reach, request, open_shift=open_shift)
 
-    reach = access(url, trace=trace, connect_timeout=connect_timeout)
+    reach = access(url, trace=trace, connect_timeout=connect_timeout, journal=journal, terminal_name=terminal_name)
     perform(work, as_json=json, stake=None)
 
 
@@ -222,6 +243,8 @@ def release(
     open_shift: OpenShiftOption = True,
     trace: TraceOption = None,
     connect_timeout: ConnectTimeoutOption = None,
+    journal: JournalOption = "",
+    terminal_name: TerminalNameOption = "",
     json: JsonOption = False,
 ) -> None:
     """Let go of a hold (or reservation): no money moves."""
@@ -237,7 +260,7 @@ def release(
         request = _request(url, PaymentKind.RESERVATION_CANCEL, "", "", reference, original=original)
         return await _transact(job, reach, request, open_shift=open_shift)
 
-    reach = access(url, trace=trace, connect_timeout=connect_timeout)
+    reach = access(url, trace=trace, connect_timeout=connect_timeout, journal=journal, terminal_name=terminal_name)
     perform(work, as_json=json, stake=None)
 
 
@@ -251,6 +274,8 @@ def lookup(
     ] = "",
     trace: TraceOption = None,
     connect_timeout: ConnectTimeoutOption = None,
+    journal: JournalOption = "",
+    terminal_name: TerminalNameOption = "",
     json: JsonOption = False,
 ) -> None:
     """Find out what became of a payment; exits as the payment would have: 0, 2 or 3."""
@@ -259,14 +284,17 @@ def lookup(
         if not reference and sequence is None:
             raise InvalidRequest("a lookup needs --reference or --sequence")
         known = _evidence(evidence)
-        async with opened(job, reach) as terminal:
-            payment = await terminal.lookup(reference, sequence=sequence, evidence=known or None)
+        async with journal_of(job, reach) as book:
+            payment = await settled_payment(book, reference) if book is not None else None
+            if payment is None:
+                async with opened(job, reach, book) as terminal:
+                    payment = await terminal.lookup(reference, sequence=sequence, evidence=known or None)
             if not payment.reference or payment.reference != reference:
                 payment = payment.but(reference=reference or payment.reference)
-            job.out.payment(payment, url=url, evidence=known)
+            job.out.payment(payment, url=url, evidence=known, journal=words_of(reach))
             return of_payment(payment)
 
-    reach = access(url, trace=trace, connect_timeout=connect_timeout)
+    reach = access(url, trace=trace, connect_timeout=connect_timeout, journal=journal, terminal_name=terminal_name)
     perform(work, as_json=json, stake=MoneyMoved.MAYBE)
 
 
@@ -309,20 +337,30 @@ def _evidence(text: str) -> dict[str, str]:
 
 
 async def _transact(job: Job, reach: Access, request: PaymentRequest, *, open_shift: bool) -> ExitCode:
-    note = Note()
-    async with opened(job, reach) as terminal:
-        await _need_shift(job, terminal, open_shift=open_shift)
-        payment = await transact(job, terminal, request, note)
-        job.out.payment(payment, url=reach.url, evidence=note.evidence)
-        if payment.state is PaymentState.HELD:
-            _say_what_next(job, reach.url, payment)
-        elif request.kind is PaymentKind.RESERVATION and payment.is_approved:
-            _say_what_next_of_reservation(job, reach.url, payment)
-        return of_payment(payment)
+    async with journal_of(job, reach) as journal:
+        # What the journal knows is told without the terminal, which may be away.
+        payment = await payment_before(journal, request) if journal is not None else None
+        if payment is not None:
+            job.out.tell("the journal knows this reference: nothing is sent now", step="KNOWN")
+            return _tell(job, reach, request, payment, {})
+        note = Note()
+        async with opened(job, reach, journal) as terminal:
+            await _need_shift(job, terminal, open_shift=open_shift)
+            payment = await transact(job, terminal, request, note if journal is None else CONFIRM_ALL)
+            return _tell(job, reach, request, payment, note.evidence)
+
+
+def _tell(job: Job, reach: Access, request: PaymentRequest, payment: Payment, evidence: Evidence) -> ExitCode:
+    job.out.payment(payment, url=reach.url, evidence=evidence, journal=words_of(reach))
+    if payment.state is PaymentState.HELD:
+        _say_what_next(job, reach, payment)
+    elif request.kind is PaymentKind.RESERVATION and payment.is_approved:
+        _say_what_next_of_reservation(job, reach, payment)
+    return of_payment(payment)
 
 
 async def _settle(job: Job, reach: Access, hold: HoldId, *, amount_text: str, currency: str = "") -> ExitCode:
-    async with opened(job, reach) as terminal:
+    async with journal_of(job, reach) as journal, opened(job, reach, journal) as terminal:
         held = await _held_currency(terminal, hold) if amount_text else ""
         known = currency or _unnamed(amount_text, held)
         amount = amount_of(amount_text, known, default=default_currency(reach.url)) if amount_text else None
@@ -331,7 +369,7 @@ async def _settle(job: Job, reach: Access, hold: HoldId, *, amount_text: str, cu
         payment = await settle(job, terminal, terminal.settle(hold, amount))
         if payment.state is PaymentState.CAPTURED and not payment.receipts:
             payment = payment.but(receipts=await _receipts(terminal, payment))
-        job.out.payment(payment, url=reach.url)
+        job.out.payment(payment, url=reach.url, journal=words_of(reach))
         return of_payment(payment)
 
 
@@ -372,20 +410,22 @@ async def _need_shift(job: Job, terminal: Terminal, *, open_shift: bool) -> None
     await terminal.open_shift()
 
 
-def _say_what_next(job: Job, url: str, payment: Payment) -> None:
+def _say_what_next(job: Job, reach: Access, payment: Payment) -> None:
+    url = reach.url
     if Url.parse(url).scheme == "virtual":
         job.out.warn("a virtual terminal ends with this command, and so does the hold; put it behind `zahlwerk bridge`")
     job.out.say(f"Hold {payment.sequence}. Next:")
-    where = shlex.quote(url)
+    where = shlex.join((url, *words_of(reach)))
     job.out.say(f"  zahlwerk capture {where} {payment.sequence} AMOUNT{_in_currency(url, payment)}")
     job.out.say(f"  zahlwerk release {where} {payment.sequence}")
 
 
-def _say_what_next_of_reservation(job: Job, url: str, payment: Payment) -> None:
+def _say_what_next_of_reservation(job: Job, reach: Access, payment: Payment) -> None:
+    url = reach.url
     which = f"--transaction-reference {payment.transaction_reference}"
     if payment.acquirer_id is not None:
         which += f" --acquirer {payment.acquirer_id}"
-    where = shlex.quote(url)
+    where = shlex.join((url, *words_of(reach)))
     job.out.say("Next:")
     job.out.say(f"  zahlwerk capture {where} AMOUNT {which}{_in_currency(url, payment)}")
     job.out.say(f"  zahlwerk release {where} {which}")

@@ -7,10 +7,13 @@ from typing import Annotated
 import typer
 
 from zahlwerk.cli.exits import ExitCode
+from zahlwerk.cli.journaled import journal_of
 from zahlwerk.cli.options import (
     ConnectTimeoutOption,
+    JournalOption,
     JsonOption,
     SeedOption,
+    TerminalNameOption,
     TraceOption,
     UrlArgument,
     access,
@@ -72,12 +75,14 @@ def end_of_day(
     trace: TraceOption = None,
     seed: SeedOption = None,
     connect_timeout: ConnectTimeoutOption = None,
+    journal: JournalOption = "",
+    terminal_name: TerminalNameOption = "",
     json: JsonOption = False,
 ) -> None:
     """Close the booking period and show what was taken in it."""
 
     async def work(job: Job) -> ExitCode:
-        async with opened(job, reach) as terminal:
+        async with journal_of(job, reach) as book, opened(job, reach, book) as terminal:
             job.out.wait("closing the day …")
             totals = await terminal.end_of_day()
             job.out.end_wait()
@@ -85,7 +90,9 @@ def end_of_day(
             _show_totals(job, totals)
             return ExitCode.DONE
 
-    reach = access(url, trace=trace, seed=seed, connect_timeout=connect_timeout)
+    reach = access(
+        url, trace=trace, seed=seed, connect_timeout=connect_timeout, journal=journal, terminal_name=terminal_name
+    )
     perform(work, as_json=json)
 
 

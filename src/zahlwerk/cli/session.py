@@ -13,7 +13,7 @@ import signal
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 import typer
 
@@ -23,9 +23,12 @@ from zahlwerk.cli.output import Output
 from zahlwerk.errors import LocalError, MoneyMoved, PeerSilent, TerminalError
 from zahlwerk.lifecycle import PaymentState
 from zahlwerk.payment import Outcome, Payment, PaymentRequest
-from zahlwerk.terminal import CONFIRM, Decision, Evidence, Terminal, Witness
+from zahlwerk.terminal import CONFIRM, CONFIRM_ALL, Decision, Evidence, Terminal, Witness
 from zahlwerk.transport.trace import TraceRecorder
 from zahlwerk.urls import Context, connect
+
+if TYPE_CHECKING:
+    from zahlwerk.journal import Journal
 
 __all__ = [
     "Access",
@@ -166,6 +169,10 @@ class Access:
     seed: int | None = None
     connect_timeout_s: float | None = None
     """How long the terminal may take to answer at all; None for the interface's own time."""
+    journal: str = ""
+    """Address of the journal around it; empty for none."""
+    name: str = ""
+    """Of the terminal in the journal; empty for its address."""
 
 
 @contextlib.contextmanager
@@ -179,10 +186,20 @@ def recording(path: Path | None) -> Iterator[TraceRecorder | None]:
 
 
 @contextlib.asynccontextmanager
-async def opened(job: Job, access: Access) -> AsyncIterator[Terminal]:
-    """The terminal, open, with all that it tells on the output."""
+async def opened(job: Job, access: Access, journal: Journal | None = None) -> AsyncIterator[Terminal]:
+    """The terminal, open, with all that it tells on the output.
+
+    Args:
+        job: whose output.
+        access: how to get there.
+        journal: to be put around it.
+    """
     with recording(access.trace) as trace:
         terminal = connect(access.url, Context(trace=trace, seed=access.seed))
+        if journal is not None:
+            from zahlwerk.cli.journaled import ACTOR, terminal_name
+
+            terminal = journal.wrap(terminal, name=access.name or terminal_name(access.url), actor=ACTOR)
         stop = terminal.listen(job.out.terminal_event)
         job.out.wait("connecting …")
         try:
@@ -225,7 +242,7 @@ class Note(Witness):
         return CONFIRM
 
 
-async def transact(job: Job, terminal: Terminal, request: PaymentRequest, note: Note) -> Payment:
+async def transact(job: Job, terminal: Terminal, request: PaymentRequest, witness: Witness = CONFIRM_ALL) -> Payment:
     """Carry a payment out, to its end even if it is to be stopped.
 
     Raises:
@@ -238,7 +255,7 @@ async def transact(job: Job, terminal: Terminal, request: PaymentRequest, note: 
 
     words = "stopping the payment (Ctrl-C again leaves)"
     try:
-        return await _to_its_end(job, terminal, terminal.transact(request, witness=note), stop, words)
+        return await _to_its_end(job, terminal, terminal.transact(request, witness=witness), stop, words)
     except Exception as exc:
         error = exc if isinstance(exc, TerminalError) else our_fault(exc)
         if error.money_moved is MoneyMoved.NO or debugging():

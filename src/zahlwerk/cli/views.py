@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Final
 
@@ -59,7 +59,9 @@ def _decimal(amount: Money | None) -> str | None:
 # -- payments
 
 
-def payment_object(payment: Payment, *, url: str = "", evidence: Evidence | None = None) -> JsonObject:
+def payment_object(
+    payment: Payment, *, url: str = "", evidence: Evidence | None = None, journal: Sequence[str] = ()
+) -> JsonObject:
     """What became of a payment. `amount` is what was approved, never what was asked for; null if nothing was."""
     basis = payment.approved or payment.requested
     held = payment.state is PaymentState.HELD and payment.sequence is not None
@@ -98,7 +100,7 @@ def payment_object(payment: Payment, *, url: str = "", evidence: Evidence | None
     }  # fmt: skip
     if payment.outcome is Outcome.UNKNOWN:
         shown["evidence"] = dict(evidence or {})
-        shown["lookup"] = lookup_command(payment, url=url, evidence=evidence or {})
+        shown["lookup"] = lookup_command(payment, url=url, evidence=evidence or {}, journal=journal)
     return shown
 
 
@@ -116,9 +118,18 @@ def _reason(payment: Payment) -> str:
     return ""
 
 
-def lookup_command(payment: Payment, *, url: str, evidence: Evidence) -> str:
-    """The command that finds out later what became of a payment."""
-    words = ["zahlwerk", "lookup", url, "--reference", payment.reference]
+def lookup_command(payment: Payment, *, url: str, evidence: Evidence, journal: Sequence[str] = ()) -> str:
+    """The command that finds out later what became of a payment.
+
+    Args:
+        payment: of which it is not known.
+        url: of its terminal.
+        evidence: what was noted before it was sent; a journal knows that itself.
+        journal: the options that lead to the journal.
+    """
+    words = ["zahlwerk", "lookup", url, "--reference", payment.reference, *journal]
+    if journal:
+        return " ".join(shlex.quote(word) for word in words)
     if payment.sequence is not None:
         words += ["--sequence", str(payment.sequence)]
     if evidence:
@@ -139,10 +150,12 @@ _DONE_WORDS: Final[Mapping[PaymentKind, str]] = MappingProxyType({
 })  # fmt: skip
 
 
-def final_line(payment: Payment, *, url: str = "", evidence: Evidence | None = None) -> str:
+def final_line(
+    payment: Payment, *, url: str = "", evidence: Evidence | None = None, journal: Sequence[str] = ()
+) -> str:
     """The one line that matters, for people."""
     if payment.outcome is Outcome.UNKNOWN:
-        command = lookup_command(payment, url=url, evidence=evidence or {})
+        command = lookup_command(payment, url=url, evidence=evidence or {}, journal=journal)
         return f"UNCLEAR – do not charge again; run: {command}"
     if payment.state is PaymentState.RELEASED:
         return "RELEASED: no money moved"

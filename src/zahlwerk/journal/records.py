@@ -172,7 +172,12 @@ def must_be_same_as(running: PaymentRequest, request: PaymentRequest) -> None:
 
 def described(request: PaymentRequest) -> str:
     """A request in a few words: what makes it the one it is."""
-    parts = [f"{name} {value}" for name, value in identity_of(request).items() if name not in {"kind", "reference"}]
+    parts = []
+    for name, plain in identity_of(request).items():
+        value = getattr(request, name)
+        # An amount as people write it: 1250 minor units are not 1250 francs.
+        parts.append(f"{name} {value if isinstance(value, Money) else plain}")
+    parts = [part for part in parts if part.partition(" ")[0] not in {"kind", "reference"}]
     return f"a {request.kind.value}" + (f" ({', '.join(parts)})" if parts else "")
 
 

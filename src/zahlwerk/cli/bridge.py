@@ -8,15 +8,17 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
 from zahlwerk.cli.exits import ExitCode
+from zahlwerk.cli.journaled import journal_of, shown_address
+from zahlwerk.cli.journaled import terminal_name as name_of
 from zahlwerk.cli.observed import Observed
-from zahlwerk.cli.options import JsonOption, SeedOption, TraceOption
+from zahlwerk.cli.options import JournalOption, JsonOption, SeedOption, TerminalNameOption, TraceOption
 from zahlwerk.cli.output import Output
-from zahlwerk.cli.session import Job, perform, recording
+from zahlwerk.cli.session import Access, Job, perform, recording
 from zahlwerk.cli.views import event_object, final_line, payment_object, plain
 from zahlwerk.errors import ConfigurationError
 from zahlwerk.events import (
@@ -33,6 +35,9 @@ from zahlwerk.payment import Outcome, Payment
 from zahlwerk.terminal import Terminal
 from zahlwerk.urls import Context, Endpoint, TraceSink, Url, connect, find_interface, listen
 
+if TYPE_CHECKING:
+    from zahlwerk.journal import Journal
+
 __all__ = ["Hall", "Setup", "register"]
 
 LOOPBACK: Final = "127.0.0.1"
@@ -47,6 +52,10 @@ class Setup:
     seed: int | None = None
     trace: Path | None = None
     keypad: bool = False
+    journal: str = ""
+    """Address of the journal between listeners and terminal; empty for none."""
+    name: str = ""
+    """Of the terminal in the journal; empty for its address."""
 
 
 def register(app: typer.Typer) -> None:
@@ -66,11 +75,14 @@ def bridge(
     keypad: Annotated[bool, typer.Option("--keypad", help="virtual: lines on stdin act on it; type help.")] = False,
     explain: Annotated[bool, typer.Option("--explain", help="Only tell what gets lost on the way, then end.")] = False,
     trace: TraceOption = None,
+    journal: JournalOption = "",
+    terminal_name: TerminalNameOption = "",
     json: JsonOption = False,
 ) -> None:
     """Let registers use a terminal: zahlwerk bridge --listen kit+tcp://127.0.0.1:8307 --terminal virtual:
 
-    Port 0 asks for a free port. Runs until Ctrl-C.
+    Port 0 asks for a free port. Runs until Ctrl-C. With --journal, what is open when it is killed is settled when it
+    is started again.
     """
 
     async def work(job: Job) -> ExitCode:
@@ -80,6 +92,8 @@ def bridge(
             seed=seed,
             trace=trace,
             keypad=keypad,
+            journal=journal,
+            name=terminal_name,
         )
         if explain:
             from zahlwerk.cli.losses import explain_losses
@@ -247,6 +261,20 @@ def _words(event: TerminalEvent) -> tuple[str, str] | None:
 
 
 async def _bridge(job: Job, setup: Setup) -> ExitCode:
+    access = Access(url=str(setup.terminal), journal=setup.journal, name=setup.name)
+    with recording(setup.trace) as recorder:
+        behind = connect(setup.terminal, Context(trace=recorder, seed=setup.seed))
+        async with journal_of(job, access, name="zahlwerk bridge", actor="bridge") as journal:
+            terminal = behind
+            if journal is not None:
+                terminal = journal.wrap(behind, name=access.name or name_of(access.url), actor="register at the bridge")
+                _say_what_is_open(job.out, journal, setup.journal)
+            hall = Hall(job.out, terminal, recorder=recorder, seed=setup.seed)
+            await _serve(job, setup, behind, hall)
+    return ExitCode.DONE
+
+
+async def _serve(job: Job, setup: Setup, behind: Terminal, hall: Hall) -> None:
     stopped = asyncio.Event()
 
     def came(count: int) -> None:
@@ -254,18 +282,20 @@ async def _bridge(job: Job, setup: Setup) -> ExitCode:
         if count > 1:
             os._exit(ExitCode.STOPPED)
 
-    with recording(setup.trace) as recorder:
-        behind = connect(setup.terminal, Context(trace=recorder, seed=setup.seed))
-        hall = Hall(job.out, behind, recorder=recorder, seed=setup.seed)
-        try:
-            urls = await hall.start(setup.listeners)
-            job.guard.stopper = came
-            _say_where(job.out, urls, setup.terminal)
-            await _until(stopped, job.out, behind, keypad=setup.keypad)
-            job.out.say("Closing …", "dim")
-        finally:
-            await hall.close()
-    return ExitCode.DONE
+    try:
+        urls = await hall.start(setup.listeners)
+        job.guard.stopper = came
+        _say_where(job.out, urls, setup.terminal)
+        await _until(stopped, job.out, behind, keypad=setup.keypad)
+        job.out.say("Closing …", "dim")
+    finally:
+        await hall.close()
+
+
+def _say_what_is_open(out: Output, journal: Journal, address: str) -> None:
+    found = [record for record in journal.open_records() if record.is_unsettled]
+    out.event("journal", address=shown_address(address), open=[record.reference for record in found])
+    out.say(f"Journal {shown_address(address)}, {len(found)} payments to be settled.", "dim")
 
 
 def _say_where(out: Output, urls: Iterable[Url], terminal: Url) -> None:

@@ -66,14 +66,23 @@ def words_of(access: Access) -> tuple[str, ...]:
 
 
 @contextlib.asynccontextmanager
-async def journal_of(job: Job, access: Access) -> AsyncIterator[Journal | None]:
-    """The journal that a command was told to use, open to write; None if it was told none."""
+async def journal_of(
+    job: Job, access: Access, *, name: str = "zahlwerk", actor: str = ACTOR
+) -> AsyncIterator[Journal | None]:
+    """The journal that a command was told to use, open to write; None if it was told none.
+
+    Args:
+        job: whose output.
+        access: has its address.
+        name: what this process is called when a second one is refused.
+        actor: who writes.
+    """
     if not access.journal:
         yield None
         return
     from zahlwerk.journal import Journal
 
-    journal = await Journal.open(access.journal, name="zahlwerk", actor=ACTOR)
+    journal = await Journal.open(access.journal, name=name, actor=actor)
     try:
         yield journal
     finally:

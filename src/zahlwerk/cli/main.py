@@ -14,7 +14,7 @@ import typer
 
 import zahlwerk
 from zahlwerk.carddata import redact
-from zahlwerk.cli import bridge, decode, payments, probe, services, simulate, tables, trace
+from zahlwerk.cli import bridge, decode, journal, payments, probe, services, simulate, tables, trace
 from zahlwerk.cli.exits import ExitCode, epilog
 from zahlwerk.cli.options import JsonOption
 from zahlwerk.cli.output import Output
@@ -58,7 +58,7 @@ def version(json: JsonOption = False) -> None:
     out.say(f"zahlwerk {zahlwerk.__version__}")
 
 
-for _module in (payments, services, probe, bridge, decode, trace, tables, simulate):
+for _module in (payments, journal, services, probe, bridge, decode, trace, tables, simulate):
     _module.register(app)
 app.command(rich_help_panel="Tools")(version)
 

@@ -1,7 +1,7 @@
 """`python -m zahlwerk.cli.demo`: a first payment in front of your eyes, over a real TCP socket.
 
 A virtual terminal listens with KIT JSON; a register connects, opens a shift and pays CHF 12.50. Every message is shown
-as it goes, and the host's books prove that the money moved exactly once.
+as it goes, the journal keeps each step before it is taken, and the host's books prove that the money moved once.
 """
 
 # ruff: noqa: ARG002 - a trace sink is handed more than this one shows
@@ -13,16 +13,20 @@ import sys
 import time
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from types import MappingProxyType
 from typing import Annotated, Final, NoReturn
 
 import typer
 
 from zahlwerk.cli.exits import ExitCode
+from zahlwerk.cli.journal_views import row_words
 from zahlwerk.cli.output import Output
 from zahlwerk.cli.session import Job, perform
 from zahlwerk.cli.views import final_line, plain
 from zahlwerk.errors import LinkUnavailable
+from zahlwerk.journal import Journal
 from zahlwerk.money import Money
 from zahlwerk.payment import Payment, PaymentRequest
 from zahlwerk.urls import Context, Endpoint, TraceSink, Url, connect, listen
@@ -55,24 +59,31 @@ def demo(
     *,
     once: Annotated[bool, typer.Option("--once", help="One payment, then the end.")] = False,
     port: Annotated[int, typer.Option("--port", min=0, max=65535, help="Where to listen; 0 for any free port.")] = PORT,
+    journal: Annotated[
+        Path | None,
+        typer.Option("--journal", metavar="FILE", help="Keep the journal there; otherwise it is gone at the end."),
+    ] = None,
 ) -> None:
     """A first payment in front of your eyes: a virtual terminal, a register, and KIT JSON over TCP between them."""
 
     async def work(job: Job) -> ExitCode:
-        return await _show(job, port=port, once=once)
+        with TemporaryDirectory(prefix="zahlwerk-") as folder:
+            return await _show(job, port=port, once=once, file=journal or Path(folder) / "journal.db")
 
     perform(work, as_json=False)
 
 
-async def _show(job: Job, *, port: int, once: bool) -> ExitCode:
+async def _show(job: Job, *, port: int, once: bool, file: Path) -> ExitCode:
     out = job.out
     started_s = time.perf_counter()
     terminal = VirtualTerminal(Settings(speed=SPEED, language="en"))
     endpoint, url = await _listen(out, terminal, port)
     try:
         out.say(f"A virtual terminal listens on {url}", "bold")
-        paid, took_s = await _first_payment(out, url)
-        right = _prove(out, terminal, paid)
+        async with await Journal.open(str(file), name="the demonstration", actor="demonstration") as journal:
+            paid, took_s = await _first_payment(out, url, journal)
+        whole = await _show_journal(out, file, paid.reference)
+        right = _prove(out, terminal, paid) and whole
         out.say(f"The payment took {took_s:.2f} s, all of it {time.perf_counter() - started_s:.2f} s.", "dim")
         if not once:
             await _serve(job, url)
@@ -96,9 +107,9 @@ async def _listen(out: Output, terminal: VirtualTerminal, port: int) -> tuple[En
         return endpoint, await endpoint.start()
 
 
-async def _first_payment(out: Output, url: Url) -> tuple[Payment, float]:
+async def _first_payment(out: Output, url: Url, journal: Journal) -> tuple[Payment, float]:
     sink = _Conversation(out)
-    async with connect(url, Context(trace=sink)) as register:
+    async with journal.wrap(connect(url, Context(trace=sink)), name="the counter", actor="register 1") as register:
         await register.open_shift()
         out.say(f"\nThe register asks for CHF {PRICE}", "bold")
         started_s = time.perf_counter()
@@ -111,6 +122,18 @@ async def _first_payment(out: Output, url: Url) -> tuple[Payment, float]:
     style = "bold green" if payment.is_approved else "bold red"
     out.say(final_line(payment, url=str(url)), style)
     return payment, took_s
+
+
+async def _show_journal(out: Output, file: Path, reference: str) -> bool:
+    """What was written about the payment, and whether the chain holds."""
+    async with await Journal.open_to_read(str(file)) as journal:
+        rows, verdict = await journal.rows_of(reference), await journal.verify()
+    out.say("\nThe journal, each decision durable before it was taken:", "bold")
+    for row in rows:
+        out.say(f"  {row.number}. {row.moment[11:23]} {row.kind:<11} {row.hash.hex()[:12]}…  {row_words(row)}")
+    if verdict.is_intact:
+        out.say(f"Its {verdict.rows} entries are chained and as they were written.", "green")
+    return verdict.is_intact
 
 
 def _prove(out: Output, terminal: VirtualTerminal, payment: Payment) -> bool:

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import re
 import shlex
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final, Protocol, cast
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from zahlwerk.journal import Journal, JournaledTerminal
     from zahlwerk.journal.entries import Row
     from zahlwerk.journal.records import Record
+    from zahlwerk.journal.store import Store
     from zahlwerk.journal.verify import Verdict
 
 __all__ = ["register"]
@@ -144,6 +145,8 @@ def verify_(
     """
 
     async def work(job: Job) -> ExitCode:
+        from zahlwerk.journal.verify import verify
+
         kept = _hash_of(head) if head else None
         found_at = 0
 
@@ -154,8 +157,8 @@ def verify_(
             if kept is not None and not found_at:
                 found_at = next((row.number for row in rows if row.hash == kept), 0)
 
-        async with _reading(journal) as book:
-            verdict = await book.verify(watch=watch)
+        async with _rows_of(journal) as store:
+            verdict = await verify(store, watch=watch)
         job.out.end_wait()
         missing = kept is not None and not found_at
         job.out.event(
@@ -190,8 +193,8 @@ def export(
         if json and out is None and form != "jsonl":
             raise InvalidRequest("--json with a table on the screen", remedy="give a file with -o, or use jsonl")
         first = _moment_of(since) if since else ""
-        async with _reading(journal) as book:
-            count, verdict = await exported(book, form=form, since=first, out=out)
+        async with _rows_of(journal) as store:
+            count, verdict = await exported(store, form=form, since=first, out=out)
         if verdict.fault is not None:
             raise JournalDamaged(f"{verdict.fault.what}: only the {count} entries before it were written")
         if out is not None:
@@ -304,6 +307,19 @@ async def _reading(address: str) -> AsyncIterator[Journal]:
 
 
 @contextlib.asynccontextmanager
+async def _rows_of(address: str) -> AsyncIterator[Store]:
+    """Its rows as they stand, whether or not they make sense."""
+    from zahlwerk.journal.store import store_at
+
+    store = store_at(address)
+    try:
+        await store.open_to_read()
+        yield store
+    finally:
+        await store.close()
+
+
+@contextlib.asynccontextmanager
 async def _writing(address: str) -> AsyncIterator[Journal]:
     """A journal that is there already, open to write."""
     from zahlwerk.journal import Journal
@@ -359,6 +375,7 @@ def _named(text: str) -> tuple[str, str]:
 async def _recover(job: Job, book: Journal, named: Iterable[tuple[str, str]], *, where: str, wait_s: float) -> ExitCode:
     before = book.open_records()
     asked: list[JournaledTerminal] = []
+    listened: list[Callable[[], None]] = []
     failures: list[TerminalError] = []
     for name, address in named:
         if not any(record.terminal == name for record in before):
@@ -366,7 +383,7 @@ async def _recover(job: Job, book: Journal, named: Iterable[tuple[str, str]], *,
             job.out.say(f"Nothing is open at {name}.")
             continue
         terminal = book.wrap(connect(address, Context()), name=name, actor=ACTOR)
-        terminal.listen(job.out.terminal_event)
+        listened.append(terminal.listen(job.out.terminal_event))
         job.out.wait(f"connecting to {name} …")
         try:
             await terminal.open()
@@ -381,6 +398,8 @@ async def _recover(job: Job, book: Journal, named: Iterable[tuple[str, str]], *,
     while any(terminal.recovery.unsettled() for terminal in asked) and loop.time() < until_s:  # noqa: ASYNC110 - it tells nobody
         await asyncio.sleep(POLL_S)
     job.out.end_wait()
+    for stop in listened:
+        stop()
     return await _say_what_became(job, book, before, failures, where=where)
 
 

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Final, Protocol, TextIO
 from zahlwerk.cli.journal_views import row_object
 from zahlwerk.errors import ConfigurationError
 from zahlwerk.journal.entries import GENESIS, Row
+from zahlwerk.journal.verify import Verdict, verify
 
 if TYPE_CHECKING:
-    from zahlwerk.journal import Journal
-    from zahlwerk.journal.verify import Verdict
+    from zahlwerk.journal.store import Store
 
 __all__ = ["FORMATS", "exported"]
 
@@ -29,11 +29,11 @@ class _Writable(Protocol):
     def write(self, text: str, /) -> object: ...
 
 
-async def exported(journal: Journal, *, form: str, since: str, out: Path | None) -> tuple[int, Verdict]:
+async def exported(store: Store, *, form: str, since: str, out: Path | None) -> tuple[int, Verdict]:
     """Write the rows that hold; how many, and what the whole chain came to.
 
     Args:
-        journal: open, if only to read.
+        store: open, if only to read.
         form: one of `FORMATS`.
         since: a moment as rows have it; empty for all.
         out: a file; None for standard output.
@@ -42,10 +42,10 @@ async def exported(journal: Journal, *, form: str, since: str, out: Path | None)
         ConfigurationError: the file cannot be written.
     """
     if out is None:
-        return await _write(journal, _Pipe(sys.stdout), form=form, since=since)
+        return await _write(store, _Pipe(sys.stdout), form=form, since=since)
     try:
         with out.open("w", encoding="utf-8", newline="") as file:
-            return await _write(journal, file, form=form, since=since)
+            return await _write(store, file, form=form, since=since)
     except OSError as exc:
         raise ConfigurationError(f"{out} cannot be written: {exc.strerror}", remedy="name another file") from exc
 
@@ -67,7 +67,7 @@ class _Pipe:
         return len(text)
 
 
-async def _write(journal: Journal, file: _Writable, *, form: str, since: str) -> tuple[int, Verdict]:
+async def _write(store: Store, file: _Writable, *, form: str, since: str) -> tuple[int, Verdict]:
     write = _table(file) if form == "csv" else _lines(file)
     count, previous = 0, GENESIS
 
@@ -80,7 +80,7 @@ async def _write(journal: Journal, file: _Writable, *, form: str, since: str) ->
                 count += 1
             previous = row.hash
 
-    verdict = await journal.verify(watch=watch)
+    verdict = await verify(store, watch=watch)
     return count, verdict
 
 

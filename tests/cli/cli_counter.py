@@ -149,9 +149,9 @@ def start(words: Sequence[str], *, stdin: int | None = subprocess.DEVNULL, **mor
     )  # fmt: skip
 
 
-def finish(child: subprocess.Popen[str]) -> Result:
+def finish(child: subprocess.Popen[str], *, patience_s: float = PATIENCE_S) -> Result:
     """Its end."""
-    out, err = child.communicate(timeout=PATIENCE_S)
+    out, err = child.communicate(timeout=patience_s)
     return Result(child.returncode, out, err)
 
 

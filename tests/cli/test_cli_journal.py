@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import csv
-import hashlib
 import json
 import sqlite3
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from tests.cli.cli_counter import Counter, Result, free_port
+from tests.docs.pages import ROOT, blocks
 
 from zahlwerk.cli.journaled import shown_address, terminal_name
 from zahlwerk.journal import Journal
@@ -346,11 +348,22 @@ class TestVerifying:
 class TestExporting:
     def test_anybody_can_verify_an_export_with_hashlib_and_json(self, run: Run, book: str, tmp_path: Path) -> None:
         fill(book, in_doubt("Kasse Zürich"))
-        out = tmp_path / "book.jsonl"
+        out = tmp_path / "journal.jsonl"
         got = run("journal", "export", "--journal", book, "-o", str(out), "--json")
 
         assert (got.code, got.last["entries"]) == (0, 5)
-        assert _verified_by_hand(out) == got.last["head"]
+        assert _verified_as_documented(tmp_path) == (0, f"intact up to {got.last['head']}\n")
+
+    @pytest.mark.parametrize(("was", "is_"), [("no answer", "an answer"), ('"kind": "sent"', '"kind": "unsent"')])
+    def test_an_export_that_was_changed_does_not_pass(
+        self, run: Run, book: str, tmp_path: Path, was: str, is_: str
+    ) -> None:
+        fill(book, in_doubt())
+        out = tmp_path / "journal.jsonl"
+        run("journal", "export", "--journal", book, "-o", str(out))
+        out.write_text(out.read_text(encoding="utf-8").replace(was, is_), encoding="utf-8")
+
+        assert _verified_as_documented(tmp_path)[0] == 1
 
     def test_the_screen_gets_the_same_lines(self, run: Run, book: str, tmp_path: Path) -> None:
         fill(book, in_doubt())
@@ -391,17 +404,14 @@ class TestExporting:
         assert run("journal", "export", "--journal", book, *words).code == 64
 
 
-def _verified_by_hand(path: Path) -> str:
-    """What docs/journal.md shows."""
-    previous = hashlib.sha256(b"zahlwerk journal 1").hexdigest()
-    for line in path.read_text(encoding="utf-8").splitlines():
-        row = json.loads(line)
-        told = [row[name] for name in ("number", "moment", "terminal", "reference", "kind", "actor", "sequence")]
-        text = "\0".join("" if value is None else str(value) for value in (*told, row["body"]))
-        assert row["previous"] == previous
-        previous = hashlib.sha256(bytes.fromhex(previous) + text.encode()).hexdigest()
-        assert row["hash"] == previous
-    return previous
+def _verified_as_documented(folder: Path) -> tuple[int, str]:
+    """Exit code and output of the program in docs/journal.md, run beside an export."""
+    page = ROOT / "docs" / "journal.md"
+    (program,) = (block.text for block in blocks(page) if block.text.startswith("# verify.py"))
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=folder, capture_output=True, text=True, timeout=60, check=False
+    )
+    return done.returncode, done.stdout
 
 
 class TestRecovering:

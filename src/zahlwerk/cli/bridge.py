@@ -269,6 +269,7 @@ async def _bridge(job: Job, setup: Setup) -> ExitCode:
             if journal is not None:
                 terminal = journal.wrap(behind, name=access.name or name_of(access.url), actor="register at the bridge")
                 _say_what_is_open(job.out, journal, setup.journal)
+                _warn_of_forgetful(job.out, setup.listeners)
             hall = Hall(job.out, terminal, recorder=recorder, seed=setup.seed)
             await _serve(job, setup, behind, hall)
     return ExitCode.DONE
@@ -296,6 +297,17 @@ def _say_what_is_open(out: Output, journal: Journal, address: str) -> None:
     found = [record for record in journal.open_records() if record.is_unsettled]
     out.event("journal", address=shown_address(address), open=[record.reference for record in found])
     out.say(f"Journal {shown_address(address)}, {len(found)} payments to be settled.", "dim")
+
+
+def _warn_of_forgetful(out: Output, listeners: Iterable[Url]) -> None:
+    """A listener that can keep its latest result, and was given no place for it."""
+    for url in listeners:
+        can = any(one.name == "state" for one in find_interface(url.scheme).parameters)
+        if can and "state" not in url.params:
+            out.warn(
+                f"{url} forgets its latest result when this process ends, and registers cannot ask for it any more; "
+                "give the address a state=FILE"
+            )
 
 
 def _say_where(out: Output, urls: Iterable[Url], terminal: Url) -> None:

@@ -284,6 +284,13 @@ class TestShowing:
         assert "Do not charge again" in people.out
         assert "zahlwerk journal decide sale-1 --paid --by YOU" in people.out
 
+    @pytest.mark.parametrize(("name", "words"), [("till-1", "till-1=URL"), ("kit+tcp://10.0.0.5:8307",) * 2])
+    def test_what_is_open_comes_with_the_command_that_asks(self, run: Run, book: str, name: str, words: str) -> None:
+        fill(book, left_open("sale-1", name))
+        got = run("journal", "show", "sale-1", "--journal", book)
+
+        assert f"zahlwerk journal recover --terminal {words} --journal {book}\n" in got.out
+
     def test_an_unknown_reference_is_a_wrong_call(self, run: Run, book: str) -> None:
         fill(book, in_doubt())
         got = run("journal", "show", "nothing", "--journal", book, "--json")

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Final
 
+from zahlwerk.cli.journaled import terminal_name
 from zahlwerk.cli.views import plain
 from zahlwerk.errors import JournalDamaged, TerminalError
 from zahlwerk.journal.encoding import decode_body, money_from, payment_from, request_from
@@ -186,7 +187,7 @@ def what_to_do(record: Record, *, where: str, look_for: Sequence[str] = ()) -> t
     if not record.doubt:
         return (
             "Do not charge again. The terminal is asked as soon as it can be reached; to ask it now:",
-            f"zahlwerk journal recover --terminal {shlex.quote(record.terminal + '=URL')}{where}",
+            f"zahlwerk journal recover --terminal {_terminal_words(record.terminal)}{where}",
         )
     return (
         f"Do not charge again. The terminal cannot tell what became of it: {record.doubt}.",
@@ -194,6 +195,15 @@ def what_to_do(record: Record, *, where: str, look_for: Sequence[str] = ()) -> t
         f"Once you know: zahlwerk journal decide {reference} --paid --by YOU --why 'how you know'{where}",
         "or the same with --not-paid.",
     )
+
+
+def _terminal_words(name: str) -> str:
+    """How to name a terminal to `recover`: one that is called by its address needs nothing else."""
+    try:
+        is_address = terminal_name(name) == name
+    except TerminalError:
+        is_address = False
+    return shlex.quote(name if is_address else f"{name}=URL")
 
 
 def _look_for(record: Record) -> tuple[str, ...]:

@@ -341,7 +341,9 @@ async def _transact(job: Job, reach: Access, request: PaymentRequest, *, open_sh
         # What the journal knows is told without the terminal, which may be away.
         payment = await payment_before(journal, request) if journal is not None else None
         if payment is not None:
-            job.out.tell("the journal knows this reference: nothing is sent now", step="KNOWN")
+            job.out.tell(
+                "the journal knows this reference: nothing is sent now; a new payment needs a new one", step="KNOWN"
+            )
             return _tell(job, reach, request, payment, {})
         note = Note()
         async with opened(job, reach, journal) as terminal:

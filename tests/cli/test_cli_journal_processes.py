@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from tests.cli.cli_counter import Counter, Result, finish, free_port, read_until, start
+from tests.cli.test_cli_processes import _deaf, _hearing
 
 Run = Callable[..., Result]
 Counters = Callable[..., Counter]
@@ -83,14 +84,19 @@ def test_a_second_ctrl_c_leaves_a_payment_open_that_the_same_reference_settles(
     words = ("pay", shop.url, "904.00", "--reference", "sale-1", "--journal", book, "--json")
     child = start(words)
     read_until(child, "progress", step="WAITING_FOR_CARD")
+    shop.do(_deaf)
     child.send_signal(signal.SIGINT)
     read_until(child, "progress", step="STOPPING")
     child.send_signal(signal.SIGINT)
     got = finish(child)
+    shop.do(_hearing)
+    left = run("journal", "list", "--open", "--journal", book, "--json")
     again = run(*words)
 
-    assert got.code in {2, 3}
-    assert again.code in {2, 3}
+    assert (got.code, got.last["outcome"]) == (3, "UNKNOWN")
+    assert got.last["lookup"] == f"zahlwerk lookup {shop.url} --reference sale-1 --journal {book}"
+    assert (left.last["state"], left.last["unsettled"]) == ("unknown", True)
+    assert (again.code, again.last["money_moved"]) == (2, "no")
     assert shop.charged() == "0.00"
     assert "Traceback" not in got.err + again.err
 

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 from tests.cli.cli_counter import Counter, FakePeer, Result, finish, read_until, start
@@ -186,6 +187,18 @@ class TestDemo:
         assert "register ──▶ terminal  please take a payment: CHF 12.50" in seen.stdout
         assert "APPROVED CHF 12.50 VISA 411111XXXXXX1111" in seen.stdout
         assert "The merchant has got CHF 12.50, as the register was told" in seen.stdout
+        assert "Its 6 entries are chained and as they were written." in seen.stdout
+
+    def test_its_journal_can_be_kept(self, run: Run, tmp_path: Path) -> None:
+        """A file that `zahlwerk journal` reads afterwards."""
+        book = tmp_path / "book.db"
+        subprocess.run(
+            [sys.executable, "-m", "zahlwerk.cli.demo", "--once", "--port", "0", "--journal", str(book)],
+            capture_output=True, timeout=60, check=True,
+        )  # fmt: skip
+        got = run("journal", "list", "--journal", str(book), "--json")
+
+        assert (got.last["terminal"], got.last["state"], got.last["amount"]) == ("the counter", "confirmed", "12.50")
 
     def test_it_stays_up_for_registers_until_ctrl_c(self, run: Run) -> None:
         """And takes another port where 8307 is in use."""

@@ -164,6 +164,8 @@ async def _serve(job: Job, url: Url) -> None:
     job.out.say(f"  zahlwerk pay {url} 4.20")
     job.out.say(f"  zahlwerk pay {url} 900.51          declined; `zahlwerk amounts` lists more")
     job.out.say(f"  zahlwerk pay {url} 4.20 --json     for programs")
+    job.out.say(f"  zahlwerk pay {url} 4.20 --reference sale-1 --journal journal.db     twice: it is charged once")
+    job.out.say("  zahlwerk journal show sale-1 --journal journal.db")
     job.out.say(f"  zahlwerk end-of-day {url}")
     job.out.say("Ctrl-C ends it.", "dim")
     await stopped.wait()

@@ -436,13 +436,13 @@ def _show_list(job: Job, records: Sequence[Record], *, open_only: bool) -> None:
 
     table = Table("No.", Column("When", no_wrap=True), Column("Terminal", overflow="fold"), box=None)
     # A reference is there to be copied: never cut, rather broken.
-    table.add_column("Reference", overflow="fold", min_width=18)
+    table.add_column("Reference", overflow="fold", min_width=20)
     table.add_column("Kind", overflow="fold")
     table.add_column("Amount", justify="right", no_wrap=True)
     table.add_column("State")
     for record in records:
         cells = (
-            str(record.first), local_time(record.since), record.terminal, record.reference, kind_words(record),
+            str(record.first), local_time(record.since)[:16], record.terminal, record.reference, kind_words(record),
             str(amount_of(record) or ""), state_words(record),
         )  # fmt: skip
         style = "yellow" if record.is_unsettled else ""

@@ -191,7 +191,7 @@ def what_to_do(record: Record, *, where: str, look_for: Sequence[str] = ()) -> t
         )
     return (
         f"Do not charge again. The terminal cannot tell what became of it: {record.doubt}.",
-        *(f"Look for {text}." for text in look_for or _look_for(record)),
+        f"Look for {'; '.join(look_for) or _look_for(record)}.",
         f"Once you know: zahlwerk journal decide {reference} --paid --by YOU --why 'how you know'{where}",
         "or the same with --not-paid.",
     )
@@ -206,10 +206,8 @@ def _terminal_words(name: str) -> str:
     return shlex.quote(name if is_address else f"{name}=URL")
 
 
-def _look_for(record: Record) -> tuple[str, ...]:
+def _look_for(record: Record) -> str:
     amount = amount_of(record)
     about = f"a payment of {amount}" if amount is not None else "this payment"
     number = f", number {record.sequence}," if record.sequence is not None else ""
-    return (
-        f"{about}{number} on the receipts or in the journal of the terminal {record.terminal}, or ask your acquirer",
-    )
+    return f"{about}{number} on the receipts or in the journal of the terminal {record.terminal}, or ask your acquirer"

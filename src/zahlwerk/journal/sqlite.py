@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import sqlite3
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -152,6 +153,7 @@ class SqliteStore(Store):
         if self._lock is not None:
             Path(self._name).parent.mkdir(parents=True, exist_ok=True)
             self._lock.take(str(holder))
+            self._make_private()
         try:
             self._writes = True
             self._connect()
@@ -162,6 +164,11 @@ class SqliteStore(Store):
             self._close()
             raise
         return self._head
+
+    def _make_private(self) -> None:
+        """A new file is its owner's alone, and so is what SQLite puts beside it; one that is there stays as it is."""
+        with contextlib.suppress(FileExistsError):
+            os.close(os.open(self._name, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
 
     def _open_to_read(self) -> Head:
         if self._is_file and not Path(self._name).exists():

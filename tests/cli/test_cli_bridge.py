@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import socket
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from tests.cli.cli_counter import Counter, Result, free_port
@@ -12,6 +13,8 @@ from tests.cli.cli_counter import Counter, Result, free_port
 from zahlwerk.cli.bridge import Hall
 from zahlwerk.cli.output import Output
 from zahlwerk.errors import TerminalBusy
+from zahlwerk.money import Money
+from zahlwerk.payment import PaymentRequest
 from zahlwerk.urls import Url, connect
 from zahlwerk.virtual.settings import Settings
 from zahlwerk.virtual.terminal import VirtualTerminal
@@ -124,6 +127,42 @@ async def test_everybody_on_the_network_gets_a_warning(run: Run, monkeypatch: py
     assert len(warned) == 1
     assert warned[0].startswith("0.0.0.0 is not this machine alone")
     assert heard.getvalue().count('"event": "listening"') == 2
+
+
+async def test_open_payments_of_a_terminal_by_another_name_are_told(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """An address that has changed must not let a payment be forgotten."""
+    from zahlwerk.cli import bridge
+    from zahlwerk.journal import Journal
+    from zahlwerk.journal.entries import EntryKind
+
+    out, heard = _output(monkeypatch, as_json=True)
+    warned: list[str] = []
+    monkeypatch.setattr(out, "warn", warned.append)
+    async with await Journal.open(str(tmp_path / "book.db")) as journal:
+        request = PaymentRequest(amount=Money.of(500, "CHF"), reference="sale-1")
+        await journal.write("sale-1", "till-1", [(EntryKind.REQUESTED, {"request": request})])
+        bridge._say_what_is_open(out, journal, "book.db", "till-1")
+        bridge._say_what_is_open(out, journal, "book.db", "till-2")
+
+    assert heard.getvalue().count('"open": ["sale-1"]') == 2
+    assert len(warned) == 1
+    assert "open payments of till-1 are not asked about" in warned[0]
+
+
+def test_a_zvt_listener_with_a_journal_is_advised_to_keep_its_state(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Registers can ask after a restart only if it does."""
+    from zahlwerk.cli import bridge
+
+    out, _ = _output(monkeypatch, as_json=True)
+    warned: list[str] = []
+    monkeypatch.setattr(out, "warn", warned.append)
+    bridge._warn_of_forgetful(out, [Url.parse("zvt+tcp://127.0.0.1:0"), Url.parse("zvt+tcp://127.0.0.1:0?state=x")])
+    bridge._warn_of_forgetful(out, [Url.parse(LOOPBACK)])
+
+    assert len(warned) == 1
+    assert "state=FILE" in warned[0]
 
 
 def test_without_a_host_only_this_machine_can_connect() -> None:

@@ -265,12 +265,13 @@ async def _bridge(job: Job, setup: Setup) -> ExitCode:
     with recording(setup.trace) as recorder:
         behind = connect(setup.terminal, Context(trace=recorder, seed=setup.seed))
         async with journal_of(job, access, name="zahlwerk bridge", actor="bridge") as journal:
-            terminal = behind
+            front = behind
             if journal is not None:
-                terminal = journal.wrap(behind, name=access.name or name_of(access.url), actor="register at the bridge")
-                _say_what_is_open(job.out, journal, setup.journal)
+                name = access.name or name_of(access.url)
+                front = journal.wrap(behind, name=name, actor="register at the bridge")
+                _say_what_is_open(job.out, journal, setup.journal, name)
                 _warn_of_forgetful(job.out, setup.listeners)
-            hall = Hall(job.out, terminal, recorder=recorder, seed=setup.seed)
+            hall = Hall(job.out, front, recorder=recorder, seed=setup.seed)
             await _serve(job, setup, behind, hall)
     return ExitCode.DONE
 
@@ -293,10 +294,16 @@ async def _serve(job: Job, setup: Setup, behind: Terminal, hall: Hall) -> None:
         await hall.close()
 
 
-def _say_what_is_open(out: Output, journal: Journal, address: str) -> None:
+def _say_what_is_open(out: Output, journal: Journal, address: str, name: str) -> None:
     found = [record for record in journal.open_records() if record.is_unsettled]
     out.event("journal", address=shown_address(address), open=[record.reference for record in found])
     out.say(f"Journal {shown_address(address)}, {len(found)} payments to be settled.", "dim")
+    elsewhere = sorted({record.terminal for record in found} - {name})
+    if elsewhere:
+        out.warn(
+            f"the journal calls this terminal {name}; open payments of {', '.join(elsewhere)} are not asked about: "
+            "if it is the same one, name it with --terminal-name"
+        )
 
 
 def _warn_of_forgetful(out: Output, listeners: Iterable[Url]) -> None:

@@ -297,7 +297,7 @@ def happenings(*, strangers: bool) -> st.SearchStrategy[list[Happened]]:
         st.builds(Happened, st.sampled_from(["refund"]), amounts, brands),
     ]
     if strangers:
-        # Either somebody else types payments in, or a reset leaves the counters: both at once is what decision 0007
+        # Either somebody else types payments in, or a reset leaves the counters: both at once is what decision 0008
         # excludes by assumption.
         others += [
             st.builds(Happened, st.just("stranger"), amounts, brands),

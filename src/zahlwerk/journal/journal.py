@@ -180,7 +180,7 @@ class Journal:
             name: of the terminal in this journal; the same one every time, or what is open is not found again.
             actor: who pays there, where a request's metadata does not say it.
             exclusive: it takes no payment that this journal does not know: its keypad is locked, or it reports what is
-                typed in there at once. Only then may its totals settle payments by themselves (decision 0007).
+                typed in there at once. Only then may its totals settle payments by themselves (decision 0008).
 
         Raises:
             InvalidRequest: the name is taken or unusable.

@@ -326,16 +326,19 @@ class TestTheFile:
 
 
 class Hurried(SystemClock):
-    """Ten seconds in one: pauses of a recovery over real sockets need not be waited for."""
+    """Ten seconds in one, or `times`: pauses of a recovery over real sockets need not be waited for."""
+
+    def __init__(self, times: float = 10.0) -> None:
+        self._times = times
 
     def now_s(self) -> float:
-        return 10 * super().now_s()
+        return self._times * super().now_s()
 
     async def sleep_until(self, deadline_s: float) -> None:
-        await super().sleep_until(deadline_s / 10)
+        await super().sleep_until(deadline_s / self._times)
 
     def call_at(self, deadline_s: float, callback: Callable[[], None]) -> Callable[[], None]:
-        return super().call_at(deadline_s / 10, callback)
+        return super().call_at(deadline_s / self._times, callback)
 
 
 class TestTheTerminalBehind:

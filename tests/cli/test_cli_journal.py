@@ -284,6 +284,27 @@ class TestShowing:
         assert "Do not charge again" in people.out
         assert "zahlwerk journal decide sale-1 --paid --by YOU" in people.out
 
+    def test_what_the_terminal_said_and_what_its_totals_suggest_is_told(self, run: Run, book: str) -> None:
+        proposal = {"paid": True, "why": "the figures are those with it"}
+
+        async def work(journal: Journal) -> None:
+            await in_doubt()(journal)
+            body = {"why": "it knows no such payment", "proposal": proposal}
+            await journal.write("sale-1", "till-1", [(EntryKind.DOUBT, body)])
+
+        fill(book, work)
+        got = run("journal", "show", "sale-1", "--journal", book, "--json").last
+        people = run("journal", "show", "sale-1", "--journal", book)
+
+        assert got["proposal"] == proposal
+        assert [(one["state"], one["text"]) for one in got["answers"]] == [
+            ("unknown", "no answer"), *[("doubt", "it knows no such payment")] * 2,
+        ]  # fmt: skip
+        assert (got["sent"] is None, got["decided"]) == (False, None)
+        assert got["look_for"][0] == "a payment of CHF 12.50"
+        assert "suggest, without proving it: paid (the figures are those with it)" in " ".join(people.out.split())
+        assert "Look for a payment of CHF 12.50; at the terminal till-1, from" in " ".join(people.out.split())
+
     @pytest.mark.parametrize(("name", "words"), [("till-1", "till-1=URL"), ("kit+tcp://10.0.0.5:8307",) * 2])
     def test_what_is_open_comes_with_the_command_that_asks(self, run: Run, book: str, name: str, words: str) -> None:
         fill(book, left_open("sale-1", name))
@@ -463,28 +484,6 @@ class TestRecovering:
 
 
 class TestDeciding:
-    @pytest.fixture(autouse=True)
-    def _book(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """Until `Journal.decide` and `Journal.match` are there, doubles with the same contract stand in for them."""
-
-        async def decide(journal: Journal, reference: str, *, paid: bool, by: str, why: str) -> object:
-            record = await journal.record(reference)
-            state = PaymentState.CONFIRMED if paid else PaymentState.FAILED
-            outcome = Outcome.APPROVED if paid else Outcome.FAILED
-            body = {"paid": paid, "by": by, "why": why}
-            await journal.write(reference, record.terminal, [(EntryKind.DECIDED, body)], actor=by)
-            payment = Payment(reference=reference, kind=PaymentKind.PURCHASE, outcome=outcome, state=state)
-            await journal.end(record, payment, why="decided", actor=by)
-            return await journal.record(reference)
-
-        async def match(journal: Journal, standalone: str, reference: str, *, by: str) -> None:
-            record = await journal.record(standalone)
-            await journal.write(standalone, record.terminal, [(EntryKind.MATCHED, {"with": reference})], actor=by)
-
-        for name, double in (("decide", decide), ("match", match)):
-            if not hasattr(Journal, name):
-                monkeypatch.setattr(Journal, name, double, raising=False)
-
     @pytest.mark.parametrize(("word", "state"), [("--paid", "confirmed"), ("--not-paid", "failed")])
     def test_a_decision_is_written_down_with_who_and_why(self, run: Run, book: str, word: str, state: str) -> None:
         fill(book, in_doubt())
@@ -498,6 +497,24 @@ class TestDeciding:
         assert "the receipt is here" in shown.out
         assert "Anna" in shown.out
         assert run("journal", "list", "--open", "--journal", book, "--json").out == ""
+
+    def test_a_decision_stays(self, run: Run, book: str) -> None:
+        fill(book, in_doubt())
+        words = ("--by", "Anna", "--why", "the receipt is here", "--journal", book, "--json")
+        codes = [run("journal", "decide", "sale-1", word, *words).code for word in ("--paid", "--paid", "--not-paid")]
+        shown = run("journal", "show", "sale-1", "--journal", book, "--json")
+
+        assert codes == [0, 0, 64]
+        assert [row["kind"] for row in shown.events("journal-entry")].count("decided") == 1
+        assert (shown.last["decided"]["paid"], shown.last["decided"]["by"]) == (True, "Anna")
+        assert (shown.last["look_for"], shown.last["what_to_do"]) == ([], [])
+
+    def test_there_is_nothing_to_decide_about_what_never_left(self, run: Run, book: str) -> None:
+        fill(book, left_open("sale-1", "till-1"))
+        got = run("journal", "decide", "sale-1", "--paid", "--by", "Anna", "--why", "so", "--journal", book)
+
+        assert got.code == 64
+        assert "nothing to decide" in got.err
 
     def test_nothing_is_decided_by_leaving_the_word_out(self, run: Run, book: str) -> None:
         fill(book, in_doubt())
@@ -524,6 +541,8 @@ class TestDeciding:
 
         assert "zahlwerk journal match standalone-1 REFERENCE --by YOU" in offered.out
         assert (got.code, got.last["matched"]) == (0, "sale-9")
+        other = run("journal", "match", "standalone-1", "sale-8", "--by", "Anna", "--journal", book)
+        assert (other.code, "sale-9" in other.err) == (64, True)
 
 
 def _in_a_process(*words: str) -> Result:

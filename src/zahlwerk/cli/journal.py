@@ -9,7 +9,7 @@ import shlex
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final, Protocol, cast
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
@@ -108,20 +108,20 @@ def show(reference: PaymentArgument, *, journal: AddressOption = JOURNAL_DEFAULT
     """Everything that is written about one payment, and what to do if it is open."""
 
     async def work(job: Job) -> ExitCode:
-        from zahlwerk.cli.journal_views import record_object, row_object, what_to_do
+        from zahlwerk.cli.journal_views import doubt_object, record_object, row_object, what_to_do
 
         async with _reading(journal) as book:
             record = await _known(book, reference)
-            rows = await book.rows_of(reference)
-            for row in rows:
+            doubt = await book.doubt(reference)
+            for row in doubt.rows:
                 job.out.event("journal-entry", **row_object(row))
-            _show_record(job, record, rows)
+            _show_record(job, record, doubt.rows)
             if record.payment is not None:
                 for receipt in record.payment.receipts:
                     job.out.receipt(receipt)
-            advice = what_to_do(record, where=_where(journal), look_for=await _look_for(book, record))
-            told = record_object(record)
-            job.out.event("journal-payment", **told, evidence=dict(record.evidence), what_to_do=list(advice))
+            advice = what_to_do(record, where=_where(journal), doubt=doubt)
+            told = {**record_object(record), **doubt_object(doubt), "what_to_do": list(advice)}
+            job.out.event("journal-payment", **told)
             for sentence in advice:
                 job.out.say(sentence, "yellow")
         return ExitCode.DONE
@@ -250,7 +250,7 @@ def decide(
             raise InvalidRequest("a decision is --paid or --not-paid", remedy="say which, and only if you know")
         async with _writing(journal) as book:
             await _known(book, reference)
-            await _deciding(book).decide(reference, paid=paid, by=by, why=why)
+            await book.decide(reference, paid=paid, by=by, why=why)
             _tell_record(job, "decided", await book.record(reference))
         return ExitCode.DONE
 
@@ -273,7 +273,7 @@ def match(
     async def work(job: Job) -> ExitCode:
         async with _writing(journal) as book:
             await _known(book, standalone)
-            await _deciding(book).match(standalone, reference, by=by)
+            await book.match(standalone, reference, by=by)
             _tell_record(job, "matched", await book.record(standalone))
         return ExitCode.DONE
 
@@ -281,18 +281,6 @@ def match(
 
 
 # -- the book
-
-
-class _Deciding(Protocol):
-    """What a journal has for people who know better."""
-
-    async def decide(self, reference: str, *, paid: bool, by: str, why: str) -> object: ...
-
-    async def match(self, standalone: str, reference: str, *, by: str) -> object: ...
-
-
-def _deciding(book: Journal) -> _Deciding:
-    return cast("_Deciding", book)
 
 
 @contextlib.asynccontextmanager
@@ -351,12 +339,6 @@ async def _latest(book: Journal, *, terminal: str, since: str, limit: int, open_
             records = [await book.record(reference) for reference in references[:limit]]
             return sorted(records, key=lambda record: record.first)
         rows_wanted *= 4
-
-
-async def _look_for(book: Journal, record: Record) -> Sequence[str]:
-    """What the journal itself advises to look for."""
-    doubt = getattr(book, "doubt", None)
-    return (await doubt(record.reference)).look_for if record.doubt and doubt is not None else ()
 
 
 # -- recovery

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Final
 
 from zahlwerk.cli.journaled import terminal_name
 from zahlwerk.cli.views import plain
 from zahlwerk.errors import JournalDamaged, TerminalError
+from zahlwerk.journal.doubt import Doubt
 from zahlwerk.journal.encoding import decode_body, money_from, payment_from, request_from
 from zahlwerk.journal.entries import EntryKind, Row
 from zahlwerk.journal.records import Record, amount_of, described
@@ -18,6 +19,7 @@ from zahlwerk.lifecycle import MONEY, PaymentState
 from zahlwerk.payment import Payment
 
 __all__ = [
+    "doubt_object",
     "kind_words",
     "local_time",
     "record_object",
@@ -61,6 +63,21 @@ def record_object(record: Record) -> JsonObject:
         "attempt": record.attempt,
         "matched": record.matched or None,
         "undone_by": list(record.undone_by),
+    }
+
+
+def doubt_object(doubt: Doubt) -> JsonObject:
+    """The evidence about a payment, for whoever must decide; nothing is left to decide where it is settled."""
+    proposal, decided = doubt.proposal, doubt.decided
+    return {
+        "evidence": dict(doubt.evidence),
+        "sent": doubt.sent or None,
+        "answers": [{"moment": one.moment, "state": one.state, "text": one.text} for one in doubt.answers],
+        "proposal": None if proposal is None else {"paid": proposal.paid, "why": proposal.why},
+        "decided": None
+        if decided is None
+        else {"paid": decided.paid, "by": decided.by, "why": decided.why, "moment": decided.moment},
+        "look_for": list(doubt.look_for) if doubt.record.doubt else [],
     }
 
 
@@ -134,8 +151,10 @@ def _member(name: str, value: object, kind: str) -> str:
             return ", ".join(f"{key} {item}" for key, item in value.items())
         case "started":
             return "it never began: the reference is free again" if value is False else ""
+        case "proposal" if isinstance(value, Mapping):
+            return f"the totals suggest: {_paid_words(value.get('paid'))}"
         case "paid":
-            return "paid" if value is True else "not paid"
+            return _paid_words(value)
         case "why" | "how":
             return str(value)
         case "with":
@@ -144,6 +163,10 @@ def _member(name: str, value: object, kind: str) -> str:
             return str(money_from(value))
         case _:
             return f"{name} {_short(value)}"
+
+
+def _paid_words(value: object) -> str:
+    return "paid" if value is True else "not paid"
 
 
 def _payment_words(payment: Payment, kind: str) -> str:
@@ -166,13 +189,13 @@ def _short(value: object) -> str:
     return text if len(text) <= 200 else f"{text[:199]}…"
 
 
-def what_to_do(record: Record, *, where: str, look_for: Sequence[str] = ()) -> tuple[str, ...]:
+def what_to_do(record: Record, *, where: str, doubt: Doubt | None = None) -> tuple[str, ...]:
     """What a person can do about a payment that is open; nothing for one that is settled.
 
     Args:
         record: the payment.
         where: the option that leads to the journal, with a space before it; empty for its usual place.
-        look_for: what its evidence says to look for.
+        doubt: what is known of it, if that was read.
     """
     reference = shlex.quote(record.reference)
     if record.state is PaymentState.HELD:
@@ -189,9 +212,14 @@ def what_to_do(record: Record, *, where: str, look_for: Sequence[str] = ()) -> t
             "Do not charge again. The terminal is asked as soon as it can be reached; to ask it now:",
             f"zahlwerk journal recover --terminal {_terminal_words(record.terminal)}{where}",
         )
+    suggested: tuple[str, ...] = ()
+    if doubt is not None and doubt.proposal is not None:
+        words = f"{_paid_words(doubt.proposal.paid)} ({doubt.proposal.why})"
+        suggested = (f"The totals suggest, without proving it: {words}.",)
     return (
         f"Do not charge again. The terminal cannot tell what became of it: {record.doubt}.",
-        f"Look for {'; '.join(look_for) or _look_for(record)}.",
+        *suggested,
+        f"Look for {'; '.join(doubt.look_for) if doubt is not None else _look_for(record)}.",
         f"Once you know: zahlwerk journal decide {reference} --paid --by YOU --why 'how you know'{where}",
         "or the same with --not-paid.",
     )

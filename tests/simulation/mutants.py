@@ -371,7 +371,7 @@ MUTANTS: Final[tuple[Mutant, ...]] = (
         what="the amount asked for is booked, not the one approved", plant=_asked_for_is_booked,
     ),
     Mutant(
-        name="release-is-believed", part="journal", interface="kit",
+        name="release-is-believed", part="journal", interface="kit", profile="crashes", within=150,
         what="a release whose answer was lost is taken as done", plant=_release_is_believed,
     ),
     Mutant(

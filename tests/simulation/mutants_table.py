@@ -17,7 +17,7 @@ def row(mutant: Mutant) -> str:
     """One line of the table."""
     found = first_caught(mutant, range(LIMIT))
     seeds, problem = ("none", "") if found is None else (str(found.plan.seed + 1), shown(found.problems[0]))
-    return f"| {mutant.part} | {mutant.what} | {mutant.interface} | {seeds} | {problem} |"
+    return f"| {mutant.part} | {mutant.what} | {mutant.interface} | {mutant.profile} | {seeds} | {problem} |"
 
 
 def shown(problem: str) -> str:
@@ -31,7 +31,9 @@ def main() -> None:
     """All of it, on standard output."""
     logging.disable(logging.CRITICAL)  # the endpoints tell what they think of it
     out = sys.stdout
-    out.write("| where | the planted fault | interface | seeds until found | what broke |\n|---|---|---|---|---|\n")
+    out.write(
+        "| where | the planted fault | interface | faults | seeds until found | what broke |\n|---|---|---|---|---|---|\n"
+    )
     for mutant in MUTANTS:
         out.write(row(mutant) + "\n")
         out.flush()

@@ -466,6 +466,20 @@ class TestHolds:
         assert (await here.journal.record("tab-1")).state is PaymentState.CAPTURED
         assert here.inner.charged_minor == 840
 
+    async def test_a_capture_that_could_not_be_written_is_not_sent_once_there_is_room_again(self, here: Till) -> None:
+        """Found by the simulation: recovery had picked it up before the journal was read again."""
+        hold = await here.terminal.hold("50.00 CHF", reference="tab-1")
+        here.store.refuse = lambda change: JournalUnavailable("disk full")
+        here.store.reopen = lambda: JournalUnavailable("disk full")
+        with pytest.raises(JournalUnavailable):
+            await here.terminal.settle(hold.id, CHF_10)
+        here.store.refuse = lambda change: None
+        here.store.reopen = lambda: None
+        await here.journal.clock.advance(600.0)  # type: ignore[attr-defined]  # a virtual one
+
+        assert not any(call.startswith("settle") for call in here.inner.calls)
+        assert (await here.journal.record("tab-1")).state is PaymentState.HELD
+
     async def test_the_refusal_of_a_repeated_capture_says_nothing_about_the_first(self, here: Till) -> None:
         hold = await here.terminal.hold("50.00 CHF", reference="tab-1")
         here.inner.script.after_settling = raising(LinkLost("gone", request_sent=True))  # type: ignore[assignment]  # raises

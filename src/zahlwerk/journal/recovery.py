@@ -150,6 +150,13 @@ class Recovery:
         await self._journal.ensure_writable()
         # What was decided must be durable before it is said, also if whoever decided it went away meanwhile.
         await self._journal.durable(record.reference)
+        # After trouble, what is durable may be less than what was remembered when this was asked for.
+        fresh = await self._journal.find(record.reference)
+        if fresh is None:
+            return _never_left(record)
+        if not fresh.is_unsettled:
+            return fresh.payment or unknown_payment(fresh, "the journal does not say")
+        record = fresh
         if record.state is PaymentState.REQUESTED:
             return await self._end(record, _never_left(record), started=False)
         if record.is_hold and (record.settles or record.confirms is False):

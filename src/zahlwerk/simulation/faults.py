@@ -53,6 +53,10 @@ _TILL: Final = frozenset({"clock-back", "clock-ahead", "register-restart", "cras
 _HOST_STEPS: Final = frozenset({"online", "authorisation"})
 
 
+_TWICE_IS_TWO: Final = frozenset({"TransactionRequest"})
+"""Requests that carry nothing to be recognised by: twice is two payments by the protocol, and no stream doubles any."""
+
+
 def kinds_at(place: Place, medium: frozenset[str]) -> frozenset[str]:
     """What can go wrong at a place.
 
@@ -62,6 +66,8 @@ def kinds_at(place: Place, medium: frozenset[str]) -> frozenset[str]:
     """
     where, _, what = place.partition(" ")
     match where:
+        case ">" if what in _TWICE_IS_TWO:
+            return (medium - {"duplicate"}) | _CRASH | {"power"}
         case ">" | "<":
             return medium | _CRASH | {"power"}
         case "journal":

@@ -112,6 +112,15 @@ class TestAReport:
         )
         assert found in {Finding.UNCLEAR, Finding.OLDER}
 
+    def test_where_amounts_can_be_typed_in_the_next_one_need_not_be_ours(self) -> None:
+        """Config bit 10 is clear. Found by the simulation."""
+        before = Keys("62071183", 152, 270, None, "0318", "142000")
+        doubt = Doubt(amount_minor=1250, started=START, before=before)
+        told = report(amount_minor=1250, receipt_number=153, trace=271, time="142307")
+
+        assert judge(doubt, told) is Finding.OURS
+        assert judge(replace(doubt, shared=True), told) is Finding.UNCLEAR
+
     def test_without_knowing_what_was_before_proves_nothing(self) -> None:
         assert judge(Doubt(amount_minor=1250, started=START, before=None), report()) is Finding.UNCLEAR
 

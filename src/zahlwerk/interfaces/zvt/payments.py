@@ -45,6 +45,7 @@ from zahlwerk.interfaces.zvt.messages import Message, Value
 from zahlwerk.interfaces.zvt.own_receipts import own_receipts
 from zahlwerk.interfaces.zvt.recovery import Doubt, Finding, judge, judge_totals, keys_of
 from zahlwerk.interfaces.zvt.register import Accepted, Asked, Refused, RegisterEvent, Told
+from zahlwerk.interfaces.zvt.registration import Config
 from zahlwerk.interfaces.zvt.settlement import HOST_CONTACT, Course, End, Ending, conclude
 from zahlwerk.lifecycle import PaymentState
 from zahlwerk.money import Money
@@ -527,13 +528,11 @@ class Payments:
             request,
             Doubt(
                 amount_minor=request.total.amount if request.total is not None else None,
-                started=self._now(),
-                before=self._inquiry.latest,
-                partial=request.partial_approval,
-                is_reversal=is_undoing,
-                reverses_trace=reverses,
+                started=self._now(), before=self._inquiry.latest, partial=request.partial_approval,
+                shared=not self._connection.config & Config.LOCK_PAYMENT,
+                is_reversal=is_undoing, reverses_trace=reverses,
             ),
-        )
+        )  # fmt: skip
 
     def _step_of(self, attempt: Attempt) -> Attempt | None:
         """The capture or release of this hold of which nobody knows yet."""

@@ -133,6 +133,8 @@ class Doubt:
     """Of a reversal: the trace number of what it undoes."""
     superseded: bool = False
     """Another transaction was sent since: the latest one may be that one."""
+    shared: bool = False
+    """Payments can also be typed in at the terminal (config bit 10 is clear): the next one may be such a one."""
     remembered: bool = True
     """It began in this process, which knows all that was sent since; else only its evidence is left."""
 
@@ -143,6 +145,8 @@ class Doubt:
             texts["before"] = self.before.to_text()
         if self.partial:
             texts["partial"] = "1"
+        if self.shared:
+            texts["shared"] = "1"
         if self.reverses_trace is not None:
             texts["reverses_trace"] = str(self.reverses_trace)
         return texts
@@ -164,6 +168,7 @@ class Doubt:
             before=Keys.from_text(evidence.get("before", "")),
             seen=None if seen is None or seen.is_empty else seen,
             partial=evidence.get("partial") == "1",
+            shared=evidence.get("shared") == "1",
             is_reversal=is_reversal,
             reverses_trace=int(reverses) if reverses.isascii() and reverses.isdecimal() else None,
             remembered=False,
@@ -211,7 +216,9 @@ def judge(
         return Finding.UNCLEAR  # another process may have sent more than ours since
     if doubt.is_reversal:
         undoes = reported.original_trace and reported.original_trace == doubt.reverses_trace
-        return Finding.OURS if undoes or reported.result else Finding.UNCLEAR
+        return Finding.OURS if undoes or (reported.result and not doubt.shared) else Finding.UNCLEAR
+    if doubt.shared:
+        return Finding.UNCLEAR  # somebody may have typed in the same amount while we were away
     if not _amount_fits(doubt, reported):
         return Finding.UNCLEAR
     if reported.original_trace and reported.result == 0:
